@@ -1,0 +1,346 @@
+"""Every exception that modelhub raises, as one tree.
+
+    ModelHubError
+    ├── InvalidInput (ValueError)          what the caller passed cannot be right
+    │   ├── InvalidReference                a model reference that does not parse
+    │   ├── UnsafePath                      a file name that would leave its folder
+    │   └── ContextTooLong                  a prompt longer than the model's context
+    ├── NotFound (LookupError)
+    │   ├── RepositoryNotFound
+    │   ├── RevisionNotFound
+    │   ├── FileNotInRepository
+    │   ├── VariantNotFound
+    │   ├── ArtifactNotFound
+    │   └── JobNotFound
+    ├── AmbiguousReference                  several things match
+    ├── TaskNotSupported                    the model does not serve this task
+    ├── AccessDenied                        the source wants a (better) token
+    │   └── GatedRepository
+    ├── FormatError                         a header that is damaged, lying or hostile
+    ├── IntegrityError                      bytes that are not the promised bytes
+    ├── StoreError
+    │   ├── StoreUnavailable                a folder that cannot be written
+    │   └── StoreFull
+    ├── RegistryError
+    │   ├── DatabaseUnavailable
+    │   └── SchemaMismatch                  an old (or newer) database schema
+    ├── SourceError
+    │   ├── SourceUnavailable               the remote cannot be reached
+    │   └── Offline                         the call would have opened a socket
+    ├── RuntimeProblem
+    │   ├── RuntimeNotInstalled
+    │   ├── RuntimeNotFound
+    │   ├── RuntimeConflict                 two distributions claim one name
+    │   ├── RuntimeBroken                   a plugin that cannot be imported
+    │   ├── LoadFailed
+    │   └── EngineError                     the engine failed while it worked
+    ├── DoesNotFit                          not enough memory, with the arithmetic
+    ├── Cancelled
+    ├── DeadlineExceeded (TimeoutError)
+    ├── JobFailed
+    └── HubClosed
+
+An error has a stable ``code``, a message, a ``hint`` (what to do next) and ``details`` (JSON
+values). ``to_dict`` and ``from_dict`` carry it through job rows, child processes and HTTP.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+__all__ = [
+    "AccessDenied",
+    "AmbiguousReference",
+    "ArtifactNotFound",
+    "Cancelled",
+    "ContextTooLong",
+    "DatabaseUnavailable",
+    "DeadlineExceeded",
+    "DoesNotFit",
+    "EngineError",
+    "FileNotInRepository",
+    "FormatError",
+    "GatedRepository",
+    "HubClosed",
+    "IntegrityError",
+    "InvalidInput",
+    "InvalidReference",
+    "JobFailed",
+    "JobNotFound",
+    "LoadFailed",
+    "ModelHubError",
+    "NotFound",
+    "Offline",
+    "RegistryError",
+    "RepositoryNotFound",
+    "RevisionNotFound",
+    "RuntimeBroken",
+    "RuntimeConflict",
+    "RuntimeNotFound",
+    "RuntimeNotInstalled",
+    "RuntimeProblem",
+    "SchemaMismatch",
+    "SourceError",
+    "SourceUnavailable",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
+    "TaskNotSupported",
+    "UnsafePath",
+    "VariantNotFound",
+    "error_from_dict",
+]
+
+
+class ModelHubError(Exception):
+    """The root of everything that modelhub raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str = "", **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details: dict[str, Any] = details
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return error_from_dict, (self.to_dict(),)
+
+    def to_dict(self) -> dict[str, Any]:
+        """This error as JSON values: ``code``, ``message``, ``hint``, ``details``."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "details": dict(self.details),
+        }
+
+
+class InvalidInput(ModelHubError, ValueError):
+    """What the caller passed cannot be right; nothing was done."""
+
+    code = "invalid_input"
+
+
+class InvalidReference(InvalidInput):
+    """A model reference that does not parse; the message points at the place."""
+
+    code = "invalid_reference"
+
+
+class UnsafePath(InvalidInput):
+    """A file name that would leave its folder, or that some system cannot hold."""
+
+    code = "unsafe_path"
+
+
+class ContextTooLong(InvalidInput):
+    """A prompt that has more tokens than the model's context."""
+
+    code = "context_too_long"
+
+
+class NotFound(ModelHubError, LookupError):
+    """Something that was asked for by name does not exist."""
+
+    code = "not_found"
+
+
+class RepositoryNotFound(NotFound):
+    code = "repository_not_found"
+
+
+class RevisionNotFound(NotFound):
+    code = "revision_not_found"
+
+
+class FileNotInRepository(NotFound):
+    code = "file_not_in_repository"
+
+
+class VariantNotFound(NotFound):
+    """No variant (or model of a repository) matches; the hint lists what exists, nearest first."""
+
+    code = "variant_not_found"
+
+
+class ArtifactNotFound(NotFound):
+    code = "artifact_not_found"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class AmbiguousReference(ModelHubError, ValueError):
+    """Several repositories, models or variants match; the hint lists them."""
+
+    code = "ambiguous_reference"
+
+
+class TaskNotSupported(ModelHubError, ValueError):
+    """The model does not serve the task; the hint lists the tasks that it serves."""
+
+    code = "task_not_supported"
+
+
+class AccessDenied(ModelHubError, PermissionError):
+    """The source refuses these credentials."""
+
+    code = "access_denied"
+
+
+class GatedRepository(AccessDenied):
+    """The repository's owner must grant access first."""
+
+    code = "gated_repository"
+
+
+class FormatError(ModelHubError, ValueError):
+    """A file header that is damaged, lying or hostile."""
+
+    code = "format_error"
+
+
+class IntegrityError(ModelHubError):
+    """Bytes that are not the promised bytes. ``details``: path, expected, actual."""
+
+    code = "integrity_error"
+
+
+class StoreError(ModelHubError):
+    code = "store_error"
+
+
+class StoreUnavailable(StoreError):
+    """The store's folder cannot be created, read or written."""
+
+    code = "store_unavailable"
+
+
+class StoreFull(StoreError):
+    """Not enough room on the store's disk, with the arithmetic."""
+
+    code = "store_full"
+
+
+class RegistryError(ModelHubError):
+    code = "registry_error"
+
+
+class DatabaseUnavailable(RegistryError):
+    """The database cannot be reached or opened."""
+
+    code = "database_unavailable"
+
+
+class SchemaMismatch(RegistryError):
+    """The database's schema is older or newer than this modelhub."""
+
+    code = "schema_mismatch"
+
+
+class SourceError(ModelHubError):
+    """The source answered something that modelhub cannot use."""
+
+    code = "source_error"
+
+
+class SourceUnavailable(SourceError, ConnectionError):
+    """The source cannot be reached, or keeps failing."""
+
+    code = "source_unavailable"
+
+
+class Offline(SourceError):
+    """The call needs the network, and this Hub is offline."""
+
+    code = "offline"
+
+
+class RuntimeProblem(ModelHubError):
+    code = "runtime_problem"
+
+
+class RuntimeNotInstalled(RuntimeProblem):
+    """A runtime that could do it lacks its libraries; the hint is the ``pip install`` line."""
+
+    code = "runtime_not_installed"
+
+
+class RuntimeNotFound(RuntimeProblem, LookupError):
+    """No runtime of that name, or none that can run this variant on this device."""
+
+    code = "runtime_not_found"
+
+
+class RuntimeConflict(RuntimeProblem):
+    """Two distributions claim one runtime name; both are named."""
+
+    code = "runtime_conflict"
+
+
+class RuntimeBroken(RuntimeProblem):
+    """A runtime plugin that cannot be imported or breaks the contract."""
+
+    code = "runtime_broken"
+
+
+class LoadFailed(RuntimeProblem):
+    """The engine could not load the model."""
+
+    code = "load_failed"
+
+
+class EngineError(RuntimeProblem):
+    """The engine failed while it worked on a request."""
+
+    code = "engine_error"
+
+
+class DoesNotFit(ModelHubError, MemoryError):
+    """Not enough memory; the message holds the arithmetic, the hint what would fit."""
+
+    code = "does_not_fit"
+
+
+class Cancelled(ModelHubError):
+    """The caller cancelled the work."""
+
+    code = "cancelled"
+
+
+class DeadlineExceeded(ModelHubError, TimeoutError):
+    """The call's timeout passed before the work was done."""
+
+    code = "deadline_exceeded"
+
+
+class JobFailed(ModelHubError):
+    """A job ended in an error that is not one of ours; its text is kept."""
+
+    code = "job_failed"
+
+
+class HubClosed(ModelHubError):
+    """The Hub was used after ``close()``."""
+
+    code = "hub_closed"
+
+
+def _tree(root: type[ModelHubError]) -> Iterator[type[ModelHubError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _tree(child)
+
+
+def error_from_dict(data: Mapping[str, Any]) -> ModelHubError:
+    """The error that ``to_dict`` wrote; a code that this version lacks becomes the root."""
+    kinds = {kind.code: kind for kind in _tree(ModelHubError)}
+    kind = kinds.get(data["code"], ModelHubError)
+    return kind(data["message"], hint=data.get("hint", ""), **data.get("details", {}))

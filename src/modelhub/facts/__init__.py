@@ -1,0 +1,52 @@
+"""Frozen values that several rooms speak of.
+
+Each is a pydantic model: checked when made, equal by value, JSON by `model_dump(mode="json")`.
+`str()` of a report is a table for people; `repr()` is one line.
+"""
+
+from modelhub.facts.base import Fact, JsonDict, JsonValue
+from modelhub.facts.blob import BlobRecord, BlobState, Proof
+from modelhub.facts.call import Call, Progress, ProgressCallback, Token
+from modelhub.facts.device import Device
+from modelhub.facts.job import Job, JobKind, JobStatus
+from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
+from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
+from modelhub.facts.provenance import Provenance, WeightFile
+from modelhub.facts.repo import FileKind, RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
+from modelhub.facts.snapshot import Snapshot, SnapshotFile
+
+__all__ = [
+    "BlobRecord",
+    "BlobState",
+    "Call",
+    "Component",
+    "Device",
+    "Evidence",
+    "Fact",
+    "FileKind",
+    "Job",
+    "JobKind",
+    "JobStatus",
+    "JsonDict",
+    "JsonValue",
+    "Model",
+    "Plan",
+    "PlannedFile",
+    "Progress",
+    "ProgressCallback",
+    "Proof",
+    "Provenance",
+    "RepoFile",
+    "RepoId",
+    "RepoListing",
+    "RepoRecord",
+    "RepoWarning",
+    "Report",
+    "RuntimeView",
+    "Snapshot",
+    "SnapshotFile",
+    "SyncStatus",
+    "Token",
+    "Variant",
+    "WeightFile",
+]

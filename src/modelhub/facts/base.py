@@ -1,0 +1,73 @@
+"""What every fact has in common, and how facts print."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
+
+__all__ = ["Fact", "JsonDict", "JsonValue", "human_bytes", "table"]
+
+JsonDict = dict[str, JsonValue]
+
+
+class Fact(BaseModel):
+    """A frozen value. Unknown fields are refused, so a typing error cannot hide."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_computed(cls, data: Any) -> Any:
+        # So that what `model_dump` wrote can be read back: sums are made anew.
+        computed = cls.model_computed_fields
+        if computed and isinstance(data, dict):
+            return {key: value for key, value in data.items() if key not in computed}
+        return data
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{key}={_short(value)}" for key, value in self._brief())
+        return f"{type(self).__name__}({shown})"
+
+    __str__ = __repr__
+
+    def _brief(self) -> Iterable[tuple[str, Any]]:
+        """The fields worth a place in the one-line `repr`."""
+        return ((key, getattr(self, key)) for key in type(self).model_fields)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(str(value)) if len(value) <= 60 else repr(value[:57] + "...")
+    if isinstance(value, tuple | list | dict) and len(value) > 3:
+        return f"<{len(value)}>"
+    return repr(value)
+
+
+def human_bytes(count: int) -> str:
+    """`1.5 GB`: powers of 1000, as disks and hubs count them."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.4g} TB"
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns in plain text, numbers and sizes to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    columns = list(zip(headers, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [_numeric(column[1:]) for column in columns]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in [list(headers), *cells]
+    ]
+    return "\n".join(lines)
+
+
+def _numeric(cells: Sequence[str]) -> bool:
+    return bool(cells) and all(cell[:1].isdigit() or cell == "" for cell in cells)

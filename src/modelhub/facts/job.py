@@ -1,0 +1,48 @@
+"""Long work as a row: what it is, how far it has come, how it ended."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from modelhub.facts.base import Fact, JsonDict
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    REPO_SYNC = "repo_sync"
+    ARTIFACT_DOWNLOAD = "artifact_download"
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+
+class Job(Fact):
+    """A job as its row says. `done` and `total` are bytes; `error` is `ModelHubError.to_dict()`."""
+
+    id: int
+    kind: JobKind
+    status: JobStatus
+    key: str
+    input: JsonDict
+    output: JsonDict | None = None
+    error: JsonDict | None = None
+    stage: str = ""
+    done: int = 0
+    total: int | None = None
+    attempt: int = Field(default=0, ge=0)
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None

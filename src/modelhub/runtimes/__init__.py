@@ -1,0 +1,1 @@
+"""What runs a model: the contract, discovery, devices, instances, and one file an engine."""

@@ -1,0 +1,145 @@
+"""The contract between modelhub and whatever runs a model. `api_version` 1.
+
+A runtime is a class with four attributes and one method; it is found by the entry point group
+`modelhub.runtimes`. Its module must be cheap to import: it describes the runtime, and imports its
+engine inside `load`, so that modelhub can plan for a runtime whose engine is not installed.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from modelhub.errors import TaskNotSupported
+from modelhub.facts import Call, Device, Fact, Model, Variant
+from modelhub.refs import Digest
+from modelhub.tasks import Request, Result
+
+API_VERSION = 1
+
+T = TypeVar("T")
+
+
+class Support(Fact):
+    """Whether a runtime can run a variant on a device, and if not, why."""
+
+    ok: bool
+    reason: str = ""
+
+
+class Capabilities(Fact):
+    """What an instance can do besides answering one request.
+
+    `max_concurrency` is how many calls it takes at the same time; more are queued for it.
+    """
+
+    max_concurrency: int = 1
+    streaming: bool = False
+    context_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A variant whose files are here, verified: what `load` gets.
+
+    `roots` maps each component's name to the snapshot folder of the repository it comes from;
+    `components` to the folder of the component itself.
+    """
+
+    model: Model
+    variant: Variant
+    roots: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def components(self) -> Mapping[str, Path]:
+        """The folder of each component."""
+        return {part.name: self.roots[part.name] / part.folder for part in self.variant.components}
+
+    def files(self, component: str) -> tuple[Path, ...]:
+        """The files of one component, in the order of the variant."""
+        part = next(part for part in self.variant.components if part.name == component)
+        return tuple(self.roots[component] / file.path for file in part.files)
+
+
+class Parts(Protocol):
+    """Loaded components that instances share."""
+
+    def get(self, digest: Digest, make: Callable[[], T]) -> T:
+        """The part with this content, made by `make` if nobody has it yet."""
+        ...
+
+
+class Instance(ABC):
+    """A loaded model. `infer` and `stream` may be called from any thread."""
+
+    capabilities: Capabilities = Capabilities()
+
+    @abstractmethod
+    def infer(self, request: Request, call: Call) -> Result:
+        """Answer one request.
+
+        Must call `call.check()` at least once a step, and let what it raises through.
+
+        Raises:
+            TaskNotSupported: for a request of a kind that it does not serve.
+            EngineError: when the engine fails; the engine's own error is its `__cause__`.
+        """
+
+    def stream(self, request: Request, call: Call) -> Iterator[Any]:  # noqa: ARG002 - for subclasses
+        """Answer piece by piece. Closing the iterator early stops the engine."""
+        raise TaskNotSupported(
+            f"{type(self).__name__} does not stream", hint="Call it without stream=True."
+        )
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back memory, threads and files. Safe to call twice."""
+
+
+class Runtime(ABC):
+    """An engine that can load models.
+
+    Class attributes: `name` is unique; `tasks` are canonical task ids; `formats` are file formats
+    (`gguf`, `safetensors` …); `requires` are the modules that its engine needs, and `install` the
+    command that brings them; `priority` orders runtimes that could all do it, higher first.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    name: ClassVar[str]
+    tasks: ClassVar[tuple[str, ...]]
+    formats: ClassVar[tuple[str, ...]]
+    requires: ClassVar[tuple[str, ...]] = ()
+    install: ClassVar[str] = ""
+    priority: ClassVar[int] = 0
+
+    @abstractmethod
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        """Load a variant.
+
+        Raises:
+            InvalidInput: for an option that the runtime does not know or cannot honour.
+            LoadFailed: when the engine refuses the files; its own error is the `__cause__`.
+        """
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        """The modules of `requires` that are not installed. Imports none of them."""
+        return tuple(module for module in cls.requires if find_spec(module) is None)
+
+    def version(self) -> str:
+        """The engine's version, for provenance; the modelhub runtime's own where it has none."""
+        return str(self.api_version)
+
+    def supports(self, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - for subclasses
+        """Whether this runtime can run `variant` on `device`. By default: the format matches."""
+        if variant.format in self.formats:
+            return Support(ok=True)
+        return Support(ok=False, reason=f"{self.name} reads {', '.join(self.formats)}")
+
+    def footprint(self, model: Model, variant: Variant, options: Mapping[str, Any]) -> int:  # noqa: ARG002
+        """Predicted memory in bytes, weights and working space. By default: the files plus a fifth
+        and half a GiB, as `accelerate estimate-memory` does.
+        """
+        return variant.bytes * 6 // 5 + (1 << 29)

@@ -1,0 +1,1 @@
+"""Where repositories come from: list, read a range, open for fetching."""

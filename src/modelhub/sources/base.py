@@ -1,0 +1,64 @@
+"""The contract between modelhub and a place that holds repositories.
+
+A source is found by the entry point group `modelhub.sources`; the entry point's name is what
+stands before `://` in a reference.
+"""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import ClassVar, Protocol
+
+from modelhub.facts import RepoFile, RepoListing
+from modelhub.refs import ModelRef
+
+API_VERSION = 1
+
+
+class ByteStream(Protocol):
+    """Bytes that arrive. `readinto` fills a buffer from the left and gives the count, 0 at the end."""
+
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+class Source(ABC):
+    """A place that holds repositories. Safe to use from several threads.
+
+    `name` is what the registry stores; `aliases` are other names that references may use;
+    `remote` is whether it opens sockets, which an offline Hub forbids.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    remote: ClassVar[bool] = True
+
+    @abstractmethod
+    def describe(self, ref: ModelRef) -> RepoListing:
+        """The repository at `ref.revision` (its default branch if `None`), pinned to a commit.
+
+        Raises:
+            RepositoryNotFound, RevisionNotFound, GatedRepository, AccessDenied
+            UnsafePath: when a file's name would leave its folder.
+            SourceUnavailable: when it cannot be reached.
+        """
+
+    @abstractmethod
+    def read(self, listing: RepoListing, file: RepoFile, start: int, end: int) -> bytes:
+        """The bytes `start` (inclusive) to `end` (exclusive); fewer only at the file's end.
+
+        Raises:
+            FileNotInRepository, AccessDenied, SourceUnavailable
+        """
+
+    @abstractmethod
+    def open(
+        self, listing: RepoListing, file: RepoFile, start: int = 0
+    ) -> AbstractContextManager[ByteStream]:
+        """The file's bytes from `start` on.
+
+        Raises:
+            FileNotInRepository, AccessDenied, SourceUnavailable
+        """
+
+    def close(self) -> None:  # noqa: B027 - most sources keep nothing open
+        """Give back connections."""

@@ -1,0 +1,33 @@
+"""What a model can be asked: typed requests and results, one file a family."""
+
+from modelhub.tasks.base import Request, Result, build_request
+from modelhub.tasks.names import TASKS, TaskName, find_task
+from modelhub.tasks.text import (
+    ChatChunk,
+    ChatReply,
+    ChatRequest,
+    FinishReason,
+    Message,
+    MessageInput,
+    Role,
+    Usage,
+    chat_request,
+)
+
+__all__ = [
+    "TASKS",
+    "ChatChunk",
+    "ChatReply",
+    "ChatRequest",
+    "FinishReason",
+    "Message",
+    "MessageInput",
+    "Request",
+    "Result",
+    "Role",
+    "TaskName",
+    "Usage",
+    "build_request",
+    "chat_request",
+    "find_task",
+]

@@ -1,0 +1,59 @@
+"""The tasks by name: the Hugging Face pipeline tag where one exists, and its aliases.
+
+The tags are those of `huggingface.js: packages/tasks/src/pipelines.ts`; a subtask tells apart what
+has no tag of its own (face detection, super-resolution, OCR, frame interpolation).
+"""
+
+from dataclasses import dataclass
+
+from modelhub.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class TaskName:
+    """A task's canonical id, its subtask if any, the Hub's verb for it, and other names of it."""
+
+    id: str
+    verb: str
+    category: str
+    subtask: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+TASKS: tuple[TaskName, ...] = (
+    TaskName("text-generation", "chat", "llm", aliases=("llm", "chat", "conversational")),
+    TaskName("feature-extraction", "embed", "llm", aliases=("embeddings", "sentence-similarity")),
+    TaskName("text-ranking", "rerank", "llm", aliases=("reranking",)),
+    TaskName("object-detection", "detect", "vision"),
+    TaskName("object-detection", "detect_faces", "vision", "face-detection"),
+    TaskName("image-segmentation", "segment", "vision", aliases=("segmentation",)),
+    TaskName("mask-generation", "segment", "vision"),
+    TaskName("image-to-image", "upscale", "vision", "super-resolution"),
+    TaskName("keypoint-detection", "estimate_pose", "vision", aliases=("pose-estimation",)),
+    TaskName("depth-estimation", "estimate_depth", "vision"),
+    TaskName("image-classification", "classify", "vision"),
+    TaskName("image-to-text", "ocr", "vision", "ocr"),
+    TaskName("automatic-speech-recognition", "transcribe", "audio", aliases=("speech-to-text", "stt")),
+    TaskName("text-to-speech", "speak", "audio", aliases=("text-to-audio", "tts")),
+    TaskName("text-to-image", "generate_image", "image"),
+    TaskName("text-to-video", "generate_video", "video"),
+    TaskName("image-to-video", "generate_video", "video"),
+    TaskName("video-to-video", "interpolate", "video", "frame-interpolation", ("interpolation",)),
+)
+
+
+def find_task(name: str) -> TaskName:
+    """The task that `name` means: a canonical id, a subtask, a verb or an alias, without case.
+
+    Raises:
+        InvalidInput: listing the ids that exist.
+    """
+    wanted = name.strip().lower().replace("_", "-")
+    for task in TASKS:
+        names = (
+            {task.id, task.subtask, *task.aliases} if not task.subtask else {task.subtask, *task.aliases}
+        )
+        if wanted in names or wanted == task.verb.replace("_", "-"):
+            return task
+    known = ", ".join(sorted({task.id for task in TASKS}))
+    raise InvalidInput(f"unknown task {name!r:.60}", hint=f"Tasks are: {known}.", field="task")

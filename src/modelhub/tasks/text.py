@@ -1,0 +1,149 @@
+"""Chat: messages in, text out.
+
+Parameters are named as in `huggingface_hub.InferenceClient.chat_completion` and OpenAI's chat
+completions; `top_k` as in llama.cpp and transformers.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from modelhub.errors import InvalidInput
+from modelhub.facts import Fact, Provenance
+from modelhub.tasks.base import Request, Result, build_request
+
+MessageInput = str | Iterable["Mapping[str, Any] | Message"]
+
+
+class Role(StrEnum):
+    """Who speaks."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Message(Fact):
+    """One turn of a conversation."""
+
+    role: Role
+    content: str = Field(min_length=1)
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _join_text_parts(cls, content: Any) -> Any:
+        """OpenAI's list of parts, when all of them are text."""
+        if not isinstance(content, list | tuple):
+            return content
+        for part in content:
+            if not isinstance(part, Mapping) or part.get("type") != "text":
+                kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+                raise ValueError(f"only text parts can be read, this one is {kind!r}")
+        return "".join(str(part.get("text", "")) for part in content)
+
+
+class FinishReason(StrEnum):
+    """Why the text ended: the model was done, or `max_tokens` or the context was reached."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class Usage(Fact):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def total_tokens(self) -> int:
+        """Both together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class ChatRequest(Request):
+    """A conversation to go on with, and how to sample."""
+
+    messages: tuple[Message, ...] = Field(
+        min_length=1, description="Pass a text, or messages such as {'role': 'user', 'content': '…'}."
+    )
+    max_tokens: Annotated[int, Field(ge=1, le=1 << 31)] | None = Field(
+        None, description="The most tokens to write, at least 1; None writes until the model stops."
+    )
+    temperature: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None = Field(
+        None,
+        description="0 always takes the likeliest token; 0.7 is usual; None is the engine's default.",
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="A share of the probability, above 0 and at most 1."
+    )
+    top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = Field(
+        None, description="How many of the likeliest tokens to draw from; 0 is all."
+    )
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] | None = Field(
+        None, description="A whole number from 0 to 4294967295, for the same draw again."
+    )
+    stop: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
+        (), max_length=16, description="Up to 16 texts; writing ends before the first that appears."
+    )
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_or_many(cls, stop: Any) -> Any:
+        if stop is None:
+            return ()
+        return (stop,) if isinstance(stop, str) else stop
+
+    @model_validator(mode="after")
+    def _someone_asks(self) -> Self:
+        if all(message.role is Role.SYSTEM for message in self.messages):
+            raise ValueError("there is nothing to answer: every message is a system message")
+        return self
+
+
+class ChatReply(Result):
+    """The model's answer. `reasoning` is what a thinking model wrote before it, if anything."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    reasoning: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ChatChunk(Fact):
+    """A piece of an answer; the last one has `finish_reason`, `usage` and `provenance`."""
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+    provenance: Provenance | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def chat_request(messages: MessageInput, **params: Any) -> ChatRequest:
+    """A checked chat request from a text or from OpenAI-style messages.
+
+    Raises:
+        InvalidInput: for no messages, an unknown role, a parameter out of range or unknown.
+    """
+    return build_request(ChatRequest, messages=_messages(messages), **params)
+
+
+def _messages(messages: MessageInput) -> tuple[Any, ...]:
+    if isinstance(messages, str):
+        return ({"role": Role.USER, "content": messages},)
+    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+        raise InvalidInput(
+            f"messages must be a text or a list of messages, not {type(messages).__name__}",
+            hint="Pass a text, or messages such as [{'role': 'user', 'content': '…'}].",
+            field="messages",
+        )
+    return tuple(messages)
