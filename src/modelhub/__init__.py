@@ -2,23 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from modelhub.errors import ModelHubError
-from modelhub.refs import ModelRef
-
 __all__ = ["Hub", "ModelHubError", "ModelRef", "__version__"]
 
 if TYPE_CHECKING:
+    from modelhub.errors import ModelHubError
     from modelhub.hub import Hub
+    from modelhub.refs import ModelRef
 
     __version__: str
 else:
+    # `import modelhub` stays near bare Python: each name brings its room on first touch.
+    _ROOMS = {"Hub": "modelhub.hub", "ModelHubError": "modelhub.errors", "ModelRef": "modelhub.refs"}
 
     def __getattr__(name: str) -> object:
-        # `import modelhub` stays near bare Python: the rooms load on first touch.
-        if name == "Hub":
-            from modelhub.hub import Hub
+        if name in _ROOMS:
+            from importlib import import_module
 
-            return Hub
+            return getattr(import_module(_ROOMS[name]), name)
         if name == "__version__":
             from importlib.metadata import version
 

@@ -41,7 +41,7 @@
     └── HubClosed
 
 An error has a stable ``code``, a message, a ``hint`` (what to do next) and ``details`` (JSON
-values). ``to_dict`` and ``from_dict`` carry it through job rows, child processes and HTTP.
+values). ``to_dict`` and ``error_from_dict`` carry it through job rows, child processes and HTTP.
 """
 
 from collections.abc import Iterator, Mapping
@@ -341,6 +341,11 @@ def _tree(root: type[ModelHubError]) -> Iterator[type[ModelHubError]]:
 
 def error_from_dict(data: Mapping[str, Any]) -> ModelHubError:
     """The error that ``to_dict`` wrote; a code that this version lacks becomes the root."""
-    kinds = {kind.code: kind for kind in _tree(ModelHubError)}
-    kind = kinds.get(data["code"], ModelHubError)
-    return kind(data["message"], hint=data.get("hint", ""), **data.get("details", {}))
+    kinds: dict[str, type[ModelHubError]] = {}
+    for kind in _tree(ModelHubError):
+        # A subclass elsewhere that has no code of its own must not take its parent's place.
+        kinds.setdefault(kind.code, kind)
+    error = kinds.get(data["code"], ModelHubError)(data["message"], hint=data.get("hint", ""))
+    # Not as keywords: the names of details are data, and one may be `message`.
+    error.details = dict(data.get("details", {}))
+    return error

@@ -15,13 +15,15 @@ class RuntimeView(Fact):
     """What a planner may know of a runtime without touching its engine.
 
     `usable` is false when its libraries are missing or it cannot run here; `reason` says why and
-    `install` is the command that would make it usable.
+    `install` is the command that would make it usable. An `explicit` runtime is taken only when a
+    caller names it.
     """
 
     name: str
     tasks: tuple[str, ...]
     formats: tuple[str, ...]
     priority: int = 0
+    explicit: bool = False
     usable: bool = True
     reason: str = ""
     install: str = ""

@@ -22,7 +22,9 @@ class Digest(CheckedStr):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Self:
-        if not isinstance(text, str) or not _HEX.match(text):
+        # Callers without a type checker may pass anything.
+        given: object = text
+        if not isinstance(given, str) or not _HEX.match(given):
             raise InvalidInput(
                 f"not a sha256 digest: {text!r:.80}",
                 hint="A digest is 64 lower-case hexadecimal digits.",

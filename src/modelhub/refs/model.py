@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes
 
 from modelhub.errors import InvalidReference
 
@@ -58,7 +58,7 @@ class ModelRef:
         if isinstance(ref, ModelRef):
             return ref
         if isinstance(ref, os.PathLike):
-            return _local(os.fspath(ref))
+            return _local(os.fsdecode(ref))
         if not isinstance(ref, str):
             raise InvalidReference(
                 f"a reference is text or a path, not {type(ref).__name__}", hint=_EXAMPLE, field="model"
@@ -94,22 +94,40 @@ class ModelRef:
 
 def _local(path: str) -> ModelRef:
     if not path or "\0" in path:
-        raise InvalidReference("an empty path names no model", hint=_EXAMPLE, field="model")
+        problem = "has a NUL character" if path else "is empty"
+        raise InvalidReference(f"a path that {problem} names no model", hint=_EXAMPLE, field="model")
     if not _LOCAL.match(path):
         path = f"./{path}"
-    expanded = str(Path(path).expanduser()) if path.startswith("~") else path
-    return ModelRef(name=PurePath(expanded).name or "root", path=expanded)
+    expanded = _expand_home(path) if path.startswith("~") else path
+    name = PurePath(expanded).name
+    return ModelRef(name="root" if name in ("", "..") else name, path=expanded)
+
+
+def _expand_home(path: str) -> str:
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise InvalidReference(
+            f"no home folder for {path!r:.120}",
+            hint="Write the folder out, or ./~name for a file whose name begins with a tilde.",
+            field="model",
+        ) from error
 
 
 def _file_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.netloc not in ("", "localhost") or not parts.path:
+    host, slash, path = url.removeprefix("file://").partition("/")
+    problem = (
+        (host not in ("", "localhost") and "it names another machine")
+        or (not slash and "it has no path")
+        or (("?" in path or "#" in path) and "'?' and '#' do not belong into a path")
+    )
+    if problem:
         raise InvalidReference(
-            f"file URL of another machine: {url!r:.120}",
-            hint="Write file:///folder/model, or just /folder/model.",
+            f"cannot read the file URL {url!r:.120}: {problem}",
+            hint="Write file:///folder/model with special characters as %XX, or just /folder/model.",
             field="model",
         )
-    return unquote(parts.path)
+    return "/" + os.fsdecode(unquote_to_bytes(path))
 
 
 class _Parser:

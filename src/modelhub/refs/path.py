@@ -15,7 +15,10 @@ from modelhub.refs._pydantic import CheckedStr
 MAX_PART_BYTES = 255
 MAX_PATH_BYTES = 1024
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Besides control characters: line breaks, marks that turn the reading direction, half surrogates.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# HFS+ drops these when it compares names, as git's own protection knows.
+_IGNORED_BY_HFS = re.compile(r"[\u200c-\u200f\u206a-\u206f\ufeff]")
 _NOT_ON_WINDOWS = re.compile(r'[<>:"|?*]')
 _DOS_NAMES = frozenset(
     ["con", "prn", "aux", "nul", "conin$", "conout$", "clock$"]
@@ -96,7 +99,7 @@ def _collision(path: str, other: str) -> UnsafePath:
     )
 
 
-def _problem(text: str) -> str:
+def _problem(text: object) -> str:
     if not isinstance(text, str) or not text:
         return "it is empty"
     if "\\" in text:
@@ -115,7 +118,8 @@ def _part_problem(part: str) -> str:
         return "it has an empty part"
     if part in (".", ".."):
         return f"it has the part {part!r}"
-    if part.casefold().rstrip(". ") == ".git" or _fold(part).startswith("git~"):
+    seen_by_git = _IGNORED_BY_HFS.sub("", part).casefold().rstrip(". ")
+    if seen_by_git == ".git" or seen_by_git.startswith("git~"):
         return "it reaches into a git folder"
     if part[-1] in ". ":
         return f"the part {part!r:.60} ends in a dot or a space"

@@ -19,6 +19,7 @@ class Precision(StrEnum):
     INT8 = "int8"
     Q8_0 = "q8_0"
     Q8_1 = "q8_1"
+    Q6_K_L = "q6_k_l"
     Q6_K = "q6_k"
     Q5_K_L = "q5_k_l"
     Q5_K_M = "q5_k_m"
@@ -60,6 +61,7 @@ class Precision(StrEnum):
     IQ1_M = "iq1_m"
     IQ1_S = "iq1_s"
     TQ1_0 = "tq1_0"
+    Q1_0 = "q1_0"
 
     @property
     def quality(self) -> int:

@@ -103,7 +103,8 @@ class Runtime(ABC):
 
     Class attributes: `name` is unique; `tasks` are canonical task ids; `formats` are file formats
     (`gguf`, `safetensors` …); `requires` are the modules that its engine needs, and `install` the
-    command that brings them; `priority` orders runtimes that could all do it, higher first.
+    command that brings them; `priority` orders runtimes that could all do it, higher first; an
+    `explicit` runtime is taken only when a caller names it.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -113,6 +114,7 @@ class Runtime(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     install: ClassVar[str] = ""
     priority: ClassVar[int] = 0
+    explicit: ClassVar[bool] = False
 
     @abstractmethod
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:

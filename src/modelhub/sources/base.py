@@ -48,6 +48,7 @@ class Source(ABC):
 
         Raises:
             FileNotInRepository, AccessDenied, SourceUnavailable
+            IntegrityError, SourceError: when the file is no longer the one of the listing.
         """
 
     @abstractmethod
@@ -58,7 +59,16 @@ class Source(ABC):
 
         Raises:
             FileNotInRepository, AccessDenied, SourceUnavailable
+            IntegrityError, SourceError: when the file is no longer the one of the listing.
         """
+
+    def uri(self, ref: ModelRef) -> str:
+        """What `describe(ref).source_uri` will be for a repository spelled so. Asks nobody.
+
+        Raises:
+            RepositoryNotFound: for a path where there is nothing.
+        """
+        return f"{self.name}://{ref.id}"
 
     def close(self) -> None:  # noqa: B027 - most sources keep nothing open
         """Give back connections."""

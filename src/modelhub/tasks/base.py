@@ -18,11 +18,11 @@ class Result(Fact):
     provenance: Provenance | None = None
 
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=Fact)
 
 
-def build_request(kind: type[R], **fields: Any) -> R:
-    """A checked request.
+def build_request(kind: type[R], /, **fields: Any) -> R:
+    """A checked request, or a runtime's options.
 
     Raises:
         InvalidInput: naming the first field that is wrong, what came and what would do.
@@ -33,7 +33,7 @@ def build_request(kind: type[R], **fields: Any) -> R:
         raise _explain(error, kind) from None
 
 
-def _explain(error: ValidationError, kind: type[Request]) -> InvalidInput:
+def _explain(error: ValidationError, kind: type[Fact]) -> InvalidInput:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
     names = ", ".join(name for name in kind.model_fields if name != "messages")
@@ -50,6 +50,6 @@ def _reason(message: str) -> str:
     return message[:1].lower() + message[1:] if message.startswith("Input") else message
 
 
-def _hint(kind: type[Request], field: str) -> str:
+def _hint(kind: type[Fact], field: str) -> str:
     info = kind.model_fields.get(field.partition(".")[0])
     return info.description or "" if info else ""

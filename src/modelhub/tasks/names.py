@@ -50,10 +50,12 @@ def find_task(name: str) -> TaskName:
     """
     wanted = name.strip().lower().replace("_", "-")
     for task in TASKS:
-        names = (
-            {task.id, task.subtask, *task.aliases} if not task.subtask else {task.subtask, *task.aliases}
-        )
-        if wanted in names or wanted == task.verb.replace("_", "-"):
+        own = (task.subtask or task.id, task.verb.replace("_", "-"), *task.aliases)
+        if wanted in own:
+            return task
+    for task in TASKS:
+        # An id that only stands with a subtask here still is the task's id.
+        if wanted == task.id:
             return task
     known = ", ".join(sorted({task.id for task in TASKS}))
     raise InvalidInput(f"unknown task {name!r:.60}", hint=f"Tasks are: {known}.", field="task")

@@ -1,0 +1,90 @@
+"""Claim: in-process chat runs at ≥ 0.98 of the bare engine, one caller, same GGUF and sampling.
+
+The model is a random one of about 300M parameters in the shape of a small Llama, written by this
+script and kept in an ignored folder: on a model of a few megabytes every Python call would count.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import CACHE, Claim, arguments, interleave, note, ratio, report
+from random_llama import write_random_llama
+
+PROMPT = "Tell me about " + "rivers and mountains and towns " * 5
+TOKENS = 64
+
+
+def main() -> int:
+    options = arguments(__doc__)
+    rounds = options.rounds or (8 if options.quick else 25)
+    path = CACHE / "llama-300m-q8_0.gguf"
+    if not path.exists():
+        note(f"writing {path.name}, once")
+        write_random_llama(path)
+    with tempfile.TemporaryDirectory() as home:
+        return report([measure(path, home, rounds)], as_json=options.json)
+
+
+def measure(path: Path, home: str, rounds: int) -> Claim:
+    from modelhub import Hub
+
+    bare = bare_engine(path)
+    with Hub(home=home, progress=False) as hub:
+        # Each round asks something else, so that neither side lives off its prompt cache.
+        turn = iter(range(1_000_000))
+
+        def subject() -> float:
+            return timed(lambda text: hub_tokens(hub, path, text), f"{next(turn)} {PROMPT}")
+
+        def baseline() -> float:
+            return timed(lambda text: bare_tokens(bare, text), f"{next(turn)} {PROMPT}")
+
+        through, alone = interleave(subject, baseline, rounds, warmup=2)
+    return ratio("llama_server in-process chat, one caller", through, alone, 0.98, "tokens/s")
+
+
+def timed(ask, text: str) -> float:
+    began = time.perf_counter()
+    count = ask(text)
+    assert count == TOKENS, f"{count} tokens written, {TOKENS} expected"
+    return count / (time.perf_counter() - began)
+
+
+def hub_tokens(hub, path: Path, text: str) -> int:
+    return hub.chat(path, text, max_tokens=TOKENS, temperature=0).usage.completion_tokens
+
+
+def bare_engine(path: Path):
+    """The engine with the settings that modelhub gives it, and nothing of modelhub."""
+    from xllamacpp import CommonParams, Server
+
+    params = CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = 2048
+    params.n_parallel = 1
+    params.n_gpu_layers = 0
+    params.fit_params = False
+    params.warmup = False
+    params.verbosity = 0
+    return Server(params)
+
+
+def bare_tokens(server, text: str) -> int:
+    done = []
+    server.handle_chat_completions(
+        {
+            "messages": [{"role": "user", "content": text}],
+            "max_tokens": TOKENS,
+            "temperature": 0,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        },
+        lambda chunk: done.append(chunk.get("usage")),
+    )
+    return next(usage for usage in reversed(done) if usage)["completion_tokens"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Everything that is run on modelhub, one session each: `python -m nox -l` lists them."""
+
+import platform
+import sys
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - nox itself also runs on older ones
+    sys.exit(
+        f"modelhub needs Python 3.11 or newer; this is {platform.python_version()} ({sys.executable}).\n"
+        "Make a virtual environment with a newer one: python3.11 -m venv .venv && . .venv/bin/activate"
+    )
+
+import nox
+
+ROOT = Path(__file__).parent
+GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
+CONSTRAINTS = ROOT / "constraints.txt"
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "tests_core", "docs", "demo"]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """A chat from a real repository, start to end. Takes a public repository's name, if any."""
+    install(session, ".[llama-server]", groups=("zoo",))
+    session.run("python", "examples/quickstart.py", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, format and the direction between the rooms."""
+    install(session, ".", groups=("lint",))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", "--no-logo")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict."""
+    install(session, ".[llama-server,postgres]", groups=("types",))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test except the long ones, PostgreSQL included. Arguments go to pytest."""
+    install_for_tests(session)
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """The long tests: faults and races at their full counts."""
+    install_for_tests(session)
+    session.run("pytest", "-m", "soak", *session.posargs)
+
+
+@nox.session
+def tests_core(session: nox.Session) -> None:
+    """What works when no extra is installed. The tests' other helpers are not installed either."""
+    install(session, ".", "pytest")
+    session.run(
+        "pytest", "--noconftest", "tests/test_core_only.py", "tests/test_public_api.py", *session.posargs
+    )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Every code block and link of the documentation."""
+    install(session, ".[llama-server,postgres]", groups=("docs",))
+    session.run("pytest", "--noconftest", "tests/test_docs.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Every claim about speed, against its baseline. Arguments go to each; `--quick` if none."""
+    install(session, ".[llama-server]", groups=("zoo",))
+    for benchmark in sorted(ROOT.glob("benchmarks/*.py")):
+        if '__name__ == "__main__"' in benchmark.read_text(encoding="utf-8"):
+            session.run("python", str(benchmark.relative_to(ROOT)), *(session.posargs or ["--quick"]))
+
+
+def install_for_tests(session: nox.Session) -> None:
+    """PyTorch in a command of its own: what follows then finds its ranges met and leaves it alone."""
+    if sys.version_info[:2] == (3, 11) and (sys.platform, platform.machine()) == ("linux", "x86_64"):
+        install(session, "torch")
+    else:
+        session.log("no PyTorch here: the tests that need it skip")
+    install(session, ".[llama-server,postgres]", groups=("test",))
+
+
+def install(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:
+    """Install at the pinned versions."""
+    session.install("-c", str(CONSTRAINTS), *packages, *nox.project.dependency_groups(GROUPS, *groups))

@@ -1,0 +1,247 @@
+"""Commands, their options, and what they exit with: 0, 1 for an error, 2 for wrong usage."""
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelhub.cli import render
+from modelhub.errors import ModelHubError
+
+if TYPE_CHECKING:
+    from modelhub.hub import Hub
+
+app = typer.Typer(
+    name="modelhub",
+    help="One import for every open model: know it, fetch it, prove it, run it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    rich_markup_mode=None,
+)
+db = typer.Typer(help="The registry's database.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(db, name="db")
+
+
+@dataclass(slots=True)
+class _Common:
+    """What stands before the command."""
+
+    home: Path | None = None
+    database: str | None = None
+    store: str | None = None
+    offline: bool | None = None
+    debug: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        names = ("home", "database", "store", "offline")
+        return {name: getattr(self, name) for name in names}
+
+
+_common = _Common()
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="[vendor/]name[@revision][:tag]…, or a folder or file.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Task = Annotated[str | None, typer.Option(help="Canonical task, such as text-generation.")]
+VariantName = Annotated[str | None, typer.Option("--variant", help="Variant, such as q4_k_m.")]
+RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Runtime, such as llama_server.")]
+DeviceName = Annotated[str | None, typer.Option("--device", help="Device, such as cpu.")]
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        app()
+    except ModelHubError as error:
+        if _common.debug:
+            raise
+        render.failure(error.message, error.hint)
+        sys.exit(1)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing more can be flushed at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's way
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"modelhub {version('modelhub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    home: Annotated[Path | None, typer.Option(help="Folder for everything modelhub keeps.")] = None,
+    database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the registry.")] = None,
+    store: Annotated[str | None, typer.Option(help="URI of the artifact store.")] = None,
+    offline: Annotated[bool | None, typer.Option("--offline/--online", help="Open no socket.")] = None,
+    debug: Annotated[bool, typer.Option(help="Log everything, and show tracebacks.")] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Set what all commands share."""
+    global _common  # noqa: PLW0603 - one command line a process
+    _common = _Common(home, database, store, offline, debug)
+    if debug:
+        logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _hub() -> "Hub":
+    from modelhub import Hub
+
+    return Hub(**_common.settings())
+
+
+@app.command()
+def register(
+    model: Model,
+    task: Annotated[list[str] | None, typer.Option(help="Task that it is for; may repeat.")] = None,
+    preferred_format: Annotated[str | None, typer.Option(help="Such as gguf.")] = None,
+    preferred_precision: Annotated[str | None, typer.Option(help="Such as q4_k_m.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record a repository, without reading it yet."""
+    with _hub() as hub:
+        record = hub.register(
+            model,
+            task_hints=tuple(task or ()),
+            preferred_format=preferred_format,
+            preferred_precision=preferred_precision,
+        )
+    render.repos([record], as_json=as_json)
+
+
+@app.command()
+def sync(model: Model, as_json: AsJson = False) -> None:
+    """Read what a repository is now: listing, metadata, headers."""
+    with _hub() as hub:
+        render.fact(hub.sync(model), as_json=as_json)
+
+
+@app.command()
+def inspect(
+    model: Model,
+    refresh: Annotated[bool, typer.Option(help="Ask the source first.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is in a repository; fetches no weights."""
+    with _hub() as hub:
+        render.fact(hub.inspect(model, refresh=refresh), as_json=as_json)
+
+
+@app.command()
+def plan(
+    model: Model,
+    task: Task = None,
+    variant: VariantName = None,
+    runtime: RuntimeName = None,
+    device: DeviceName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would run, what must be fetched, and why."""
+    with _hub() as hub:
+        chosen = hub.plan(model, task=task, variant=variant, runtime=runtime, device=device)
+    render.fact(chosen, as_json=as_json)
+
+
+@app.command()
+def pull(model: Model, variant: VariantName = None, as_json: AsJson = False) -> None:
+    """Fetch and verify a variant; prints the folder."""
+    with _hub() as hub:
+        render.snapshot(hub.pull(model, variant=variant), as_json=as_json)
+
+
+@app.command("ls")
+def list_repos(as_json: AsJson = False) -> None:
+    """List the registered repositories."""
+    with _hub() as hub:
+        render.repos(hub.repos(), as_json=as_json)
+
+
+@app.command()
+def files(model: Model, as_json: AsJson = False) -> None:
+    """List a repository's files."""
+    with _hub() as hub:
+        render.files(hub.files(model), as_json=as_json)
+
+
+@app.command()
+def chat(
+    model: Model,
+    prompt: Annotated[str | None, typer.Argument(help="Text; - or nothing reads standard input.")] = None,
+    system: Annotated[str | None, typer.Option(help="System message.")] = None,
+    max_tokens: Annotated[int | None, typer.Option()] = None,
+    temperature: Annotated[float | None, typer.Option()] = None,
+    top_p: Annotated[float | None, typer.Option()] = None,
+    top_k: Annotated[int | None, typer.Option()] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer; may repeat.")] = None,
+    variant: VariantName = None,
+    runtime: RuntimeName = None,
+    device: DeviceName = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a chat model; without a prompt on a terminal, talk with it line by line."""
+    from modelhub.cli.chat import Talk
+
+    params = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
+    params |= {"seed": seed, "stop": tuple(stop or ()), "variant": variant, "runtime": runtime}
+    params |= {"device": device, "timeout": timeout}
+    with _hub() as hub:
+        Talk(hub, model, system, params).run(prompt, as_json=as_json)
+
+
+@app.command()
+def jobs(
+    job: Annotated[int | None, typer.Argument(help="One job by its number.")] = None,
+    cancel: Annotated[bool, typer.Option(help="Ask this job to stop.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first, or show or cancel one."""
+    if cancel and job is None:
+        raise typer.BadParameter("--cancel needs the job's number")
+    with _hub() as hub:
+        if job is None:
+            render.jobs(hub.jobs.list(limit=limit), as_json=as_json)
+        else:
+            render.jobs([hub.jobs.cancel(job) if cancel else hub.jobs.get(job)], as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Show what works here, what does not, and what would change it."""
+    from modelhub.hub.doctor import examine
+    from modelhub.settings import Settings
+
+    checkup = examine(Settings.from_env(**_common.settings()))
+    render.fact(checkup, as_json=as_json)
+    if not checkup.ok:
+        raise typer.Exit(1)
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database's schema up to this modelhub."""
+    from modelhub.hub.database import upgrade_database
+    from modelhub.settings import Settings
+
+    before, after = upgrade_database(Settings.from_env(**_common.settings()))
+    typer.echo(f"schema {after}, as before" if before == after else f"schema {before or 'empty'} → {after}")
+
+
+@db.command()
+def current(as_json: AsJson = False) -> None:
+    """Show the database's schema and the one that this modelhub wants."""
+    from modelhub.hub.database import schema_state
+    from modelhub.settings import Settings
+
+    render.mapping(schema_state(Settings.from_env(**_common.settings())), as_json=as_json)

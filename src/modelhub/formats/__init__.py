@@ -1,0 +1,29 @@
+"""Bounded readers of file headers: bytes in, values out, nothing trusted.
+
+Every reader refuses with `FormatError` what is damaged, lying or hostile, before it costs much
+time or memory (rows 3, 9 and 10 of the threat table in docs/explanation/security.md).
+"""
+
+from modelhub.formats.gguf import ArraySummary, GGUFHeader, GGUFTensor, read_gguf
+from modelhub.formats.reader import RangeReader
+from modelhub.formats.safetensors import (
+    SafetensorsHeader,
+    SafetensorsTensor,
+    read_index,
+    read_safetensors,
+)
+from modelhub.formats.sniff import Content, sniff
+
+__all__ = [
+    "ArraySummary",
+    "Content",
+    "GGUFHeader",
+    "GGUFTensor",
+    "RangeReader",
+    "SafetensorsHeader",
+    "SafetensorsTensor",
+    "read_gguf",
+    "read_index",
+    "read_safetensors",
+    "sniff",
+]

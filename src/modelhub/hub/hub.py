@@ -1,0 +1,394 @@
+"""`Hub`: every open model behind one object."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+from modelhub.errors import HubClosed, InvalidInput
+from modelhub.facts import (
+    Call,
+    Device,
+    Plan,
+    ProgressCallback,
+    RepoFile,
+    RepoRecord,
+    Report,
+    RuntimeView,
+    Snapshot,
+)
+from modelhub.hub.doctor import Checkup, examine
+from modelhub.hub.resolve import Resolver, Target
+from modelhub.hub.serving import Serving
+from modelhub.jobs import Fetcher, Jobs, Syncer
+from modelhub.planner import Wish
+from modelhub.progress import Reporter, reporter
+from modelhub.refs import ModelRef
+from modelhub.registry import Registry, StoreLedger
+from modelhub.runtimes import Instances, Runtimes, devices
+from modelhub.settings import Settings
+from modelhub.sources import Sources
+from modelhub.store import Store
+from modelhub.tasks import (
+    ChatChunk,
+    ChatReply,
+    MessageInput,
+    Request,
+    Result,
+    chat_request,
+    find_task,
+)
+from modelhub.tasks.stream import Stream
+
+log = logging.getLogger(__name__)
+
+Model = str | os.PathLike[str] | ModelRef
+Shown = bool | ProgressCallback | None
+
+DEFAULT_MODELS: Mapping[str, str] = {"text-generation": "Qwen/Qwen3-0.6B-GGUF"}
+"""What a verb takes when its model is `None`, by task."""
+
+
+class Hub:
+    """One import for every open model.
+
+    Keeps what it knows in a database and the bytes in a store, both in the user's data folder
+    unless told otherwise. Safe to share between threads; close it, or use it in a `with` block.
+
+    Parameters are those of `Settings`; each can also come from the environment
+    (docs/reference/settings.md). `progress` shows long work: `None` on a terminal or in a
+    notebook only, `True` always, `False` never, or a function that gets each `Progress`.
+
+    Raises:
+        InvalidInput: for a setting that cannot be.
+        DatabaseUnavailable, SchemaMismatch, StoreUnavailable: before anything is done.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        home: str | os.PathLike[str] | None = None,
+        database: str | None = None,
+        store: str | os.PathLike[str] | None = None,
+        offline: bool | None = None,
+        host: str | None = None,
+        progress: Shown = None,
+    ) -> None:
+        given = {"home": home, "database": database, "store": store, "offline": offline, "host": host}
+        if settings is not None and any(value is not None for value in given.values()):
+            raise InvalidInput(
+                "settings= came together with other settings",
+                hint="Put them all into one Settings object, or pass none.",
+                field="settings",
+            )
+        self.settings = settings or Settings.from_env(**given)
+        self._progress = progress
+        self._closed = False
+        self._lock = threading.Lock()
+        self._registry = Registry.open(self.settings.database)
+        try:
+            self._wire()
+        except BaseException:
+            self._registry.close()
+            raise
+
+    def _wire(self) -> None:
+        settings = self.settings
+        self._store = Store.open(settings.store, StoreLedger(self._registry, settings.store))
+        token = settings.hf_token
+        self._sources = Sources(
+            endpoint=settings.hf_endpoint, token=None if token is None else token.get_secret_value()
+        )
+        self._instances = Instances()
+        self._runtimes = Runtimes()
+        self.jobs = Jobs(self._registry)
+        syncer = Syncer(self._registry, self._store)
+        self._resolver = Resolver(self._registry, self.jobs, syncer, self._sources, settings.offline)
+        fetcher = Fetcher(self._registry, self._store)
+        self._serving = Serving(
+            self._resolver, self.jobs, fetcher, self._store, self._runtimes, self._instances
+        )
+
+    # What is there
+
+    def register(
+        self,
+        model: Model,
+        *,
+        task_hints: tuple[str, ...] = (),
+        preferred_format: str | None = None,
+        preferred_precision: str | None = None,
+        quantization_targets: tuple[str, ...] = (),
+    ) -> RepoRecord:
+        """Record a repository and return; `sync` reads it. Registering again changes the wishes."""
+        return self._open._resolver.register(
+            ModelRef.parse(model),
+            task_hints=tuple(find_task(task).id for task in task_hints),
+            preferred_format=preferred_format,
+            preferred_precision=preferred_precision,
+            quantization_targets=quantization_targets,
+        )
+
+    def sync(self, model: Model, *, timeout: float | None = None, progress: Shown = None) -> Report:
+        """Ask the source what the repository is now, and wait. Fetches metadata, no weights."""
+        with self._shown(progress) as show:
+            ref = ModelRef.parse(model)
+            return self._open._resolver.sync(ref, call=Call(timeout=timeout), on_progress=show).report
+
+    def inspect(self, model: Model, *, refresh: bool = False, progress: Shown = None) -> Report:
+        """What is in a repository: models, variants, components, license. No weights are fetched."""
+        with self._shown(progress) as show:
+            return self._target(model, refresh=refresh, show=show).report
+
+    def plan(
+        self,
+        model: Model,
+        *,
+        task: str | None = None,
+        variant: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """What would run where, what must be fetched for it, and why. Fetches nothing."""
+        target = self._target(model)
+        wish = Wish(task, target.tags, variant, runtime)
+        return self._serving.plan(target, wish, device, options or {})
+
+    def pull(
+        self,
+        model: Model,
+        *,
+        task: str | None = None,
+        variant: str | None = None,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Snapshot:
+        """A folder with the best variant's files (or the named one's), fetched and verified.
+
+        Without a name the best quality is taken that fits this machine's memory.
+        """
+        with self._shown(progress) as show:
+            target = self._target(model, show=show)
+            plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
+            return self._serving.pull(target, plan, call=Call(timeout=timeout), on_progress=show)
+
+    def files(self, model: Model) -> tuple[RepoFile, ...]:
+        """Every file of a repository, fetched or not."""
+        return self._open._resolver.listing(self._target(model)).files
+
+    def repos(self, *, limit: int = 1000) -> tuple[RepoRecord, ...]:
+        """The registered repositories, by vendor and name."""
+        with self._open._registry.read() as tx:
+            return tx.repos.list(limit=limit)
+
+    def runtimes(self) -> tuple[RuntimeView, ...]:
+        """The runtimes that are installed or could be, and what each lacks."""
+        return self._open._serving.views
+
+    def devices(self) -> tuple[Device, ...]:
+        """What models could run on, with the memory that is free now."""
+        return devices()
+
+    def doctor(self) -> Checkup:
+        """What works here, what does not, and the command that would change it."""
+        return examine(self.settings)
+
+    # Verbs
+
+    @overload
+    def chat(
+        self,
+        model: Model | None,
+        messages: MessageInput,
+        /,
+        *,
+        stream: Literal[False] = False,
+        variant: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
+        timeout: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        progress: Shown = None,
+        **params: Any,
+    ) -> ChatReply: ...
+
+    @overload
+    def chat(
+        self,
+        model: Model | None,
+        messages: MessageInput,
+        /,
+        *,
+        stream: Literal[True],
+        variant: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
+        timeout: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        progress: Shown = None,
+        **params: Any,
+    ) -> Stream[ChatChunk]: ...
+
+    def chat(
+        self,
+        model: Model | None,
+        messages: MessageInput,
+        /,
+        *,
+        stream: bool = False,
+        variant: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
+        timeout: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        progress: Shown = None,
+        **params: Any,
+    ) -> ChatReply | Stream[ChatChunk]:
+        """Answer a text, or a conversation of OpenAI-style messages.
+
+        `params` are those of `ChatRequest`: `max_tokens temperature top_p top_k seed stop`.
+        With `stream=True` the pieces come as they are written; leaving the loop stops the engine.
+
+        Raises:
+            InvalidInput: for empty messages, an unknown role, a parameter out of range.
+            ContextTooLong, RepositoryNotFound, VariantNotFound, TaskNotSupported,
+            RuntimeNotInstalled, DoesNotFit, IntegrityError, DeadlineExceeded
+        """
+        request = chat_request(messages, **params)
+        chosen = {"variant": variant, "runtime": runtime, "device": device}
+        common = {"timeout": timeout, "options": options, "progress": progress}
+        if stream:
+            return self.stream("text-generation", model, request, **chosen, **common)
+        reply = self.run("text-generation", model, request, **chosen, **common)
+        assert isinstance(reply, ChatReply)
+        return reply
+
+    def run(
+        self,
+        task: str,
+        model: Model | None,
+        request: Request,
+        /,
+        *,
+        variant: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
+        timeout: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        progress: Shown = None,
+    ) -> Result:
+        """Serve a request of any task; the verbs are this with a typed request."""
+        call = Call(timeout=timeout)
+        with self._shown(progress) as show:
+            target, plan = self._planned(task, model, Wish(variant=variant, runtime=runtime), device, options, show)
+            lease = self._serving.acquire(target, plan, options or {}, call, show)
+        with lease as instance:
+            result = instance.infer(request, call)
+        return result.model_copy(update={"provenance": self._serving.provenance(plan)})
+
+    def stream(
+        self,
+        task: str,
+        model: Model | None,
+        request: Request,
+        /,
+        *,
+        variant: str | None = None,
+        runtime: str | None = None,
+        device: str | None = None,
+        timeout: float | None = None,
+        options: Mapping[str, Any] | None = None,
+        progress: Shown = None,
+    ) -> Stream[Any]:
+        """Serve a request piece by piece."""
+        call = Call(timeout=timeout)
+        with self._shown(progress) as show:
+            target, plan = self._planned(task, model, Wish(variant=variant, runtime=runtime), device, options, show)
+            lease = self._serving.acquire(target, plan, options or {}, call, show)
+        try:
+            pieces = lease.instance.stream(request, call)
+        except BaseException:
+            lease.release()
+            raise
+        return Stream(_signed(pieces, self._serving.provenance(plan)), lease.release)
+
+    # Life
+
+    def close(self) -> None:
+        """Unload every model and close the database. Safe to call twice."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._instances.close()
+        self._sources.close()
+        self._store.close()
+        self._registry.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Hub {self._registry.url} {self.settings.store} {state}>"
+
+    @property
+    def _open(self) -> Self:
+        if self._closed:
+            raise HubClosed("this Hub is closed", hint="Make a new one.")
+        return self
+
+    def _shown(self, progress: Shown) -> Reporter:
+        return reporter(self._progress if progress is None else progress)
+
+    def _target(self, model: Model, *, refresh: bool = False, show: ProgressCallback | None = None) -> Target:
+        return self._open._resolver.resolve(ModelRef.parse(model), refresh=refresh, on_progress=show)
+
+    def _planned(
+        self,
+        task: str,
+        model: Model | None,
+        wish: Wish,
+        device: str | None,
+        options: Mapping[str, Any] | None,
+        show: ProgressCallback | None,
+    ) -> tuple[Target, Plan]:
+        name = find_task(task)
+        if model is None:
+            model = _default_model(name.id)
+        target = self._target(model, show=show)
+        wish = Wish(name.subtask or name.id, target.tags, wish.variant, wish.runtime)
+        plan = self._serving.plan(target, wish, device, options or {})
+        if all(file.sha256 for file in plan.files):
+            return target, plan
+        # Files whose hash the source does not tell are hashed as they arrive; then the plan is whole.
+        self._serving.pull(target, plan, on_progress=show)
+        target = self._target(model)
+        return target, self._serving.plan(target, wish, device, options or {})
+
+
+def _default_model(task: str) -> str:
+    if task not in DEFAULT_MODELS:
+        raise InvalidInput(f"{task} has no default model", hint="Name a model.", field="model")
+    return DEFAULT_MODELS[task]
+
+
+def _signed(pieces: Iterator[Any], provenance: Any) -> Iterator[Any]:
+    """The pieces, the last one with its provenance."""
+    try:
+        for piece in pieces:
+            last = piece.finish_reason is not None
+            yield piece.model_copy(update={"provenance": provenance}) if last else piece
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()

@@ -1,0 +1,192 @@
+"""From a reference to a repository at a commit, asking its source only when it must."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from modelhub.errors import AmbiguousReference, Offline, RepositoryNotFound, RevisionNotFound
+from modelhub.facts import (
+    Call,
+    JobKind,
+    JsonDict,
+    ProgressCallback,
+    RepoId,
+    RepoListing,
+    RepoRecord,
+    Report,
+)
+from modelhub.jobs import Jobs, Syncer
+from modelhub.planner import nearest
+from modelhub.refs import ModelRef
+from modelhub.registry import Registry
+from modelhub.sources import Source, Sources
+
+DEFAULT_SOURCE = "huggingface"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A repository at a commit, as the registry knows it."""
+
+    record: RepoRecord
+    commit: str
+    report: Report
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Finds what a reference means; registers and syncs what is unknown."""
+
+    registry: Registry
+    jobs: Jobs
+    syncer: Syncer
+    sources: Sources
+    offline: bool
+
+    def source(self, name: str) -> Source:
+        """A source, for use now.
+
+        Raises:
+            Offline: when it is remote and this Hub is offline.
+        """
+        source = self.sources.get(name)
+        if source.remote and self.offline:
+            raise Offline(
+                f"source {source.name} needs the network, and this Hub is offline",
+                hint="Use Hub(offline=False), or unset MODELHUB_OFFLINE.",
+            )
+        return source
+
+    def register(self, ref: ModelRef, **wishes: Any) -> RepoRecord:
+        """Record the repository of `ref` without asking a remote source."""
+        known = self.find(ref)
+        if known is not None:
+            repo, uri = known.repo, known.source_uri
+        elif ref.is_local:
+            listing = self.source("local").describe(ref)
+            repo, uri = listing.repo, listing.source_uri
+        else:
+            repo = RepoId(source=self._source_name(ref), vendor=ref.vendor or "", name=ref.name)
+            uri = f"{repo.source}://{repo.id}"
+        with self.registry.begin() as tx:
+            return tx.repos.register(repo, source_uri=uri, **wishes)
+
+    def resolve(
+        self, ref: ModelRef, *, refresh: bool = False, on_progress: ProgressCallback | None = None
+    ) -> Target:
+        """The repository of `ref` at the commit that it means.
+
+        A known repository is answered from the registry alone unless `refresh`; an unknown one, and
+        a revision not seen before, is synced first. A local folder is looked at each time.
+        """
+        if ref.is_local:
+            return self._local(ref, on_progress)
+        record = self.find(ref)
+        if record is not None and not refresh and (target := self._known(ref, record)):
+            return target
+        return self.sync(ref, record, on_progress=on_progress)
+
+    def find(self, ref: ModelRef) -> RepoRecord | None:
+        """The registered repository that `ref` names, if any.
+
+        Raises:
+            AmbiguousReference: when a name without a vendor matches several.
+        """
+        with self.registry.read() as tx:
+            if ref.is_local:
+                return tx.repos.find_by_uri("local", self.sources.get("local").uri(ref))
+            source = self._source_name(ref) if ref.source else None
+            found = tx.repos.find(ref.name, ref.vendor, source)
+        if len(found) > 1:
+            names = ", ".join(f"{record.repo.source}://{record.repo.id}" for record in found)
+            raise AmbiguousReference(
+                f"several repositories are called {ref.id!r}", hint=f"Name one of {names}.", field="model"
+            )
+        return found[0] if found else None
+
+    def sync(
+        self,
+        ref: ModelRef,
+        record: RepoRecord | None = None,
+        *,
+        call: Call | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> Target:
+        """Ask the source what `ref` is now, as a job, and write it down."""
+        record = record or self.find(ref)
+        source = self._reachable(ref, record)
+        if record is not None and not ref.is_local:
+            # The registered spelling, so that one repository is one job.
+            repo = record.repo
+            ref = ModelRef(repo.name, repo.vendor or None, repo.source, ref.revision, ref.tags)
+        bare = str(ref.without_tags())
+        output = self.jobs.run(
+            JobKind.REPO_SYNC,
+            f"repo_sync:{bare}",
+            {"ref": bare, "source": source.name},
+            lambda context: _output(*self.syncer.sync(ref, source, context, record)),
+            call=call,
+            on_progress=on_progress,
+        )
+        return self._target(int(str(output["repo"])), str(output["commit"]), ref.tags)
+
+    def listing(self, target: Target) -> RepoListing:
+        """Every file of the repository."""
+        with self.registry.read() as tx:
+            listing = tx.revisions.listing(target.record.id, target.commit)
+        assert listing is not None
+        return listing
+
+    def _source_name(self, ref: ModelRef) -> str:
+        return self.sources.canonical(ref.source or DEFAULT_SOURCE)
+
+    def _local(self, ref: ModelRef, on_progress: ProgressCallback | None) -> Target:
+        listing = self.source("local").describe(ref)
+        with self.registry.read() as tx:
+            record = tx.repos.find_by_uri("local", listing.source_uri)
+            report = tx.models.report(record.id, listing.commit) if record else None
+        if record is None or report is None:
+            return self.sync(ref, record, on_progress=on_progress)
+        return Target(record, listing.commit, report)
+
+    def _known(self, ref: ModelRef, record: RepoRecord) -> Target | None:
+        with self.registry.read() as tx:
+            commit = tx.revisions.resolve(record.id, ref.revision)
+            report = tx.models.report(record.id, commit) if commit else None
+            names = [name for name, _ in tx.revisions.refs(record.id)] if commit is None else []
+        if commit is not None and report is not None:
+            return Target(record, commit, report, ref.tags)
+        if self.offline and names:
+            raise RevisionNotFound(
+                f"revision {ref.revision!r} of {record.repo.id} is not known, and this Hub is offline",
+                hint=f"Known here: {', '.join(nearest(ref.revision or '', names))}.",
+                field="revision",
+            )
+        return None
+
+    def _target(self, record_id: int, commit: str, tags: tuple[str, ...]) -> Target:
+        with self.registry.read() as tx:
+            record = tx.repos.get(record_id)
+            report = tx.models.report(record_id, commit)
+        assert report is not None
+        return Target(record, commit, report, tags)
+
+    def _reachable(self, ref: ModelRef, record: RepoRecord | None) -> Source:
+        name = "local" if ref.is_local else self._source_name(ref)
+        if record is not None:
+            return self.source(record.repo.source)
+        try:
+            return self.source(name)
+        except Offline as error:
+            with self.registry.read() as tx:
+                names = [record.repo.id for record in tx.repos.list(limit=1000)]
+            known = ", ".join(nearest(ref.id, names)[:5]) or "nothing yet"
+            raise RepositoryNotFound(
+                f"{ref.id} is not known, and this Hub is offline",
+                hint=f"Known here: {known}. {error.hint}",
+                field="model",
+            ) from error
+
+
+def _output(record: RepoRecord, commit: str) -> JsonDict:
+    return {"repo": record.id, "commit": commit}

@@ -1,0 +1,7 @@
+"""Long work with a row: its status, progress, input, output and error outlive the call."""
+
+from modelhub.jobs.engine import JobContext, Jobs
+from modelhub.jobs.fetch import Fetcher
+from modelhub.jobs.sync import Syncer
+
+__all__ = ["Fetcher", "JobContext", "Jobs", "Syncer"]

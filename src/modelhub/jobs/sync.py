@@ -1,0 +1,154 @@
+"""Reads a repository's metadata: its listing, its small files, its headers. No weights."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha1
+
+from modelhub.errors import ModelHubError
+from modelhub.facts import RepoFile, RepoListing, RepoRecord, SyncStatus
+from modelhub.formats.gguf import GGUFHeader, read_gguf
+from modelhub.formats.reader import RangeReader
+from modelhub.jobs.engine import JobContext
+from modelhub.refs import Digest, ModelRef
+from modelhub.registry import Registry
+from modelhub.registry.introspect import (
+    Metadata,
+    classify,
+    headers_wanted,
+    introspect,
+    metadata_wanted,
+)
+from modelhub.registry.introspect.files import MAX_FILE
+from modelhub.sources.base import Source
+from modelhub.store import Expected, Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Syncer:
+    """Brings what the registry knows of a repository up to what its source says."""
+
+    registry: Registry
+    store: Store
+
+    def sync(
+        self, ref: ModelRef, source: Source, context: JobContext, record: RepoRecord | None = None
+    ) -> tuple[RepoRecord, str]:
+        """Read `ref` from `source`; gives its record and the commit that it means now.
+
+        Everything is written in one transaction at the end, so a sync that fails leaves the
+        registry as it was, but for the repository's visible `error` state.
+        """
+        started = time.monotonic()
+        try:
+            return self._sync(ref, source, context, record, started)
+        except ModelHubError as error:
+            if record is not None:
+                with self.registry.begin() as tx:
+                    tx.repos.set_status(record.id, SyncStatus.ERROR, error.to_dict())
+            raise
+
+    def _sync(
+        self,
+        ref: ModelRef,
+        source: Source,
+        context: JobContext,
+        record: RepoRecord | None,
+        started: float,
+    ) -> tuple[RepoRecord, str]:
+        context.progress("listing", 0, item=ref.id)
+        listing = self._distinct(_classified(source.describe(ref)))
+        digests = self._metadata(source, listing, context)
+        files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
+        findings = introspect(listing, Metadata(files=files, headers=_headers(source, listing, context)))
+        with self.registry.begin() as tx:
+            record = tx.repos.register(
+                listing.repo, source_uri=listing.source_uri, default_branch=listing.default_branch
+            )
+            tx.revisions.save(record.id, listing)
+            tx.revisions.set_digests(record.id, listing.commit, digests)
+            tx.models.save(record.id, listing.commit, findings.models, findings.evidence, findings.warnings)
+            tx.repos.set_status(record.id, SyncStatus.COMPLETED)
+        _log_synced(listing, started)
+        return record, listing.commit
+
+    def _distinct(self, listing: RepoListing) -> RepoListing:
+        """Folders of one name in different places are different repositories, told apart by a mark."""
+        repo, uri = listing.repo, listing.source_uri
+        if repo.source != "local":
+            return listing
+        with self.registry.read() as tx:
+            mine = tx.repos.find_by_uri(repo.source, uri)
+            namesakes = tx.repos.find(repo.name, repo.vendor, repo.source)
+        if mine is not None:
+            repo = mine.repo
+        elif any(other.source_uri != uri for other in namesakes):
+            mark = sha1(uri.encode(), usedforsecurity=False).hexdigest()[:8]
+            repo = repo.model_copy(update={"name": f"{repo.name}-{mark}"})
+        return listing.model_copy(update={"repo": repo})
+
+    def _metadata(self, source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, Digest]:
+        """Store the small files that describe the repository; what is stored already is not read."""
+        wanted = metadata_wanted(listing)
+        total = sum(file.size for file in wanted)
+        known = self._known(listing, wanted)
+        done = 0
+        for file in wanted:
+            if file.path not in known:
+                context.progress("metadata", done, total, file.path)
+                known[file.path] = fetch_file(self.store, source, listing, file)
+            done += file.size
+        context.progress("metadata", total, total)
+        return known
+
+    def _known(self, listing: RepoListing, wanted: tuple[RepoFile, ...]) -> dict[str, Digest]:
+        """Those of `wanted` that the store holds, by what an earlier sync of this commit learnt."""
+        with self.registry.read() as tx:
+            records = tx.repos.find(listing.repo.name, listing.repo.vendor, listing.repo.source)
+            before = tx.revisions.listing(records[0].id, listing.commit) if records else None
+        paths = {file.path for file in wanted}
+        learnt = {f.path: f.sha256 for f in (before.files if before else ()) if f.path in paths and f.sha256}
+        present = self.store.present(learnt.values())
+        return {path: digest for path, digest in learnt.items() if digest in present}
+
+
+def fetch_file(store: Store, source: Source, listing: RepoListing, file: RepoFile) -> Digest:
+    """Bring one file into the store, compared with what the source declared."""
+    expect = Expected(sha256=file.sha256, size=file.size, git_oid=file.git_oid, name=file.path)
+    with source.open(listing, file) as stream:
+        return store.put(stream, expect=expect).digest
+
+
+def _classified(listing: RepoListing) -> RepoListing:
+    files = tuple(file.model_copy(update={"kind": classify(file.path)}) for file in listing.files)
+    return listing.model_copy(update={"files": files})
+
+
+def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, GGUFHeader]:
+    headers = {}
+    for path in headers_wanted(listing):
+        context.progress("headers", len(headers), item=path)
+        headers[path] = read_header(source, listing, listing.by_path[path])
+    return headers
+
+
+def read_header(source: Source, listing: RepoListing, file: RepoFile) -> GGUFHeader:
+    """A weight file's header, by range."""
+    reader = RangeReader(
+        lambda start, end: source.read(listing, file, start, end), file.size, name=file.path
+    )
+    return read_gguf(reader)
+
+
+def _log_synced(listing: RepoListing, started: float) -> None:
+    log.info(
+        "repo_synced",
+        extra={
+            "model_repo_name": listing.repo.id,
+            "revision": listing.commit,
+            "duration_ms": round((time.monotonic() - started) * 1000),
+        },
+    )

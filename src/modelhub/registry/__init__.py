@@ -1,0 +1,26 @@
+"""What we know: the only room with SQL.
+
+`Registry.open(url)` gives a registry; `with registry.begin() as tx:` a transaction whose methods
+speak of repositories, revisions, models, snapshots and jobs, and give frozen facts. Rows never
+leave this room.
+"""
+
+from modelhub.registry.adapters import StoreLedger
+from modelhub.registry.jobs import Jobs
+from modelhub.registry.models import Models
+from modelhub.registry.registry import Registry, Transaction
+from modelhub.registry.repos import Repos
+from modelhub.registry.revisions import Revisions
+from modelhub.registry.snapshots import SnapshotRecord, Snapshots
+
+__all__ = [
+    "Jobs",
+    "Models",
+    "Registry",
+    "Repos",
+    "Revisions",
+    "SnapshotRecord",
+    "Snapshots",
+    "StoreLedger",
+    "Transaction",
+]

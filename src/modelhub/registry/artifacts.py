@@ -1,0 +1,113 @@
+"""Bytes by their hash: the rows that files, snapshots and stores point at."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from modelhub.errors import FileNotInRepository
+from modelhub.refs import Digest
+from modelhub.registry.statements import batches, insert
+from modelhub.registry.tables import ArtifactRow, ComponentFileRow, ComponentRow, RepoFileRow, StoreRow
+
+__all__ = ["artifact_ids", "link_files", "store_id"]
+
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\b")
+_ORIGIN = ("model_repo_id", "filename", "path", "format", "precision", "part_id")
+
+
+def artifact_ids(session: Session, sizes: Mapping[Digest, int]) -> dict[Digest, int]:
+    """The rows of these bytes by their hashes, made where they are missing; sizes are in bytes."""
+    known = _known(session, sizes)
+    # In one order everywhere, so that two processes that insert the same cannot block each other.
+    missing = sorted(sizes.keys() - known.keys())
+    if missing:
+        new = [{"hash_sha256": digest, "size_bytes": sizes[digest]} for digest in missing]
+        session.execute(insert(session, ArtifactRow).on_conflict_do_nothing(), new)
+        known |= _known(session, missing)
+    return known
+
+
+def link_files(session: Session, revision_id: int, digests: Mapping[str, Digest]) -> None:
+    """Let files of a revision, by their paths, point at the artifacts that hold their bytes.
+
+    Raises:
+        FileNotInRepository
+    """
+    found = select(RepoFileRow).where(
+        RepoFileRow.revision_id == revision_id, RepoFileRow.file_path.in_(digests)
+    )
+    rows = session.scalars(found).all()
+    if missing := digests.keys() - {row.file_path for row in rows}:
+        raise FileNotInRepository(f"the revision has no file {min(missing)!r}", field="path")
+    _name_artifacts(session, rows, digests)
+    artifacts = artifact_ids(session, {digests[row.file_path]: row.size_bytes for row in rows})
+    for row in rows:
+        row.hash_sha256 = digests[row.file_path]
+        row.storage_artifact_id = artifacts[digests[row.file_path]]
+    session.flush()
+
+
+def store_id(session: Session, uri: str) -> int:
+    """The row of the store at `uri`, made if it is missing."""
+    mine = select(StoreRow.id).where(StoreRow.uri == uri)
+    found = session.scalar(mine)
+    if found is None:
+        session.execute(insert(session, StoreRow).values(uri=uri).on_conflict_do_nothing())
+        found = session.scalars(mine).one()
+    return found
+
+
+def _known(session: Session, digests: Iterable[Digest]) -> dict[Digest, int]:
+    known: dict[Digest, int] = {}
+    for batch in batches(digests):
+        found = select(ArtifactRow.hash_sha256, ArtifactRow.id).where(ArtifactRow.hash_sha256.in_(batch))
+        known |= {Digest(digest): number for digest, number in session.execute(found)}
+    return known
+
+
+def _name_artifacts(
+    session: Session, rows: Sequence[RepoFileRow], digests: Mapping[str, Digest]
+) -> None:
+    """Note where these bytes were seen first, unless that is known."""
+    made_of = _made_of(session, rows)
+    named: dict[Digest, dict[str, Any]] = {}
+    for row in rows:
+        format_, precision = made_of.get(row.id, (None, None))
+        digest = digests[row.file_path]
+        named[digest] = {
+            "hash_sha256": digest,
+            "size_bytes": row.size_bytes,
+            "model_repo_id": row.model_repo_id,
+            "filename": row.file_path.rpartition("/")[2],
+            "path": row.file_path,
+            "format": format_,
+            "precision": precision,
+            "part_id": _part(row.file_path),
+        }
+    new = insert(session, ArtifactRow)
+    keep = {name: func.coalesce(getattr(ArtifactRow, name), new.excluded[name]) for name in _ORIGIN}
+    session.execute(
+        new.on_conflict_do_update(index_elements=["hash_sha256"], set_=keep),
+        [named[digest] for digest in sorted(named)],
+    )
+
+
+def _made_of(
+    session: Session, rows: Sequence[RepoFileRow]
+) -> Mapping[int, tuple[str | None, str | None]]:
+    """Format and precision of the components that these files belong to."""
+    found = (
+        select(ComponentFileRow.repo_file_id, ComponentRow.format, ComponentRow.precision)
+        .join(ComponentRow, ComponentFileRow.component_id == ComponentRow.id)
+        .where(ComponentFileRow.repo_file_id.in_([row.id for row in rows]))
+    )
+    return {row.repo_file_id or 0: (row.format, row.precision) for row in session.execute(found)}
+
+
+def _part(path: str) -> str | None:
+    """`2-6` of `model-00002-of-00006.safetensors`."""
+    found = _SHARD.search(path)
+    return found and f"{int(found.group(1))}-{int(found.group(2))}"

@@ -1,0 +1,199 @@
+"""Engines: SQLite told to behave, PostgreSQL told not to wait for ever."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from modelhub.errors import DatabaseUnavailable, InvalidInput, ModelHubError, RegistryError
+
+__all__ = ["BUSY_SECONDS", "make_engine", "make_reader", "parse_url", "shown", "translate"]
+
+BUSY_SECONDS = 30.0
+CONNECT_SECONDS = 10
+
+_SECRETS = ("password", "sslpassword")
+_POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
+_SQLITE = ("sqlite", "sqlite+pysqlite")
+_HINT = (
+    "Write sqlite:////folder/modelhub.db, or postgresql://user:password@host/database "
+    "(with modelhub[postgres] installed)."
+)
+
+
+def parse_url(url: str) -> URL:
+    """The URL of a database that the registry can live in.
+
+    `postgres://` and `postgresql://` mean psycopg 3.
+
+    Raises:
+        InvalidInput: for anything but an SQLite file or PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The text may hold a password that could not be told from the rest, so it is not shown.
+        raise InvalidInput("the database URL cannot be read", hint=_HINT, field="database") from error
+    if parsed.drivername in _POSTGRES:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in _SQLITE:
+        raise InvalidInput(
+            f"no registry in a database of the kind {parsed.drivername!r:.60}",
+            hint=_HINT,
+            field="database",
+        )
+    if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
+        raise InvalidInput(
+            f"database {shown(parsed)!r} is not a file",
+            hint=f"Threads and processes share the registry, so it cannot be in memory. {_HINT}",
+            field="database",
+        )
+    return parsed.set(drivername="sqlite")
+
+
+def shown(url: URL) -> str:
+    """The URL for people: without passwords."""
+    hidden = {key: "***" for key in url.query if key in _SECRETS}
+    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def make_engine(url: str | URL) -> Engine:
+    """The engine that writes.
+
+    On SQLite it has one connection, since there is one writer at a time: threads wait for it in
+    line, and only other processes make SQLite itself wait (at most 30 seconds).
+
+    Raises:
+        InvalidInput, DatabaseUnavailable
+    """
+    parsed = parse_url(url) if isinstance(url, str) else url
+    if parsed.get_backend_name() == "postgresql":
+        return _postgres(parsed)
+    _make_folder(parsed)
+    engine = _sqlite(parsed, pool_size=1, max_overflow=0, pool_timeout=BUSY_SECONDS * 2)
+    event.listen(engine, "begin", _begin_immediate)
+    try:
+        with engine.connect() as connection:
+            _enter_wal(connection)
+    except (DBAPIError, sqlite3.Error) as error:
+        engine.dispose()
+        raise translate(error, parsed) from error
+    return engine
+
+
+def make_reader(writer: Engine) -> Engine:
+    """The engine that only reads, each transaction one snapshot of the database `writer` writes."""
+    if writer.dialect.name == "postgresql":
+        return writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    engine = _sqlite(writer.url, pool_size=8, max_overflow=56, pool_timeout=BUSY_SECONDS)
+    event.listen(engine, "connect", _query_only)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def translate(error: Exception, url: URL) -> ModelHubError:
+    """What a driver's or the pool's error means to someone who never sees SQL."""
+    where = shown(url)
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnavailable(
+            f"no connection to {where} came free in time",
+            hint="Another transaction of this process has been open for very long.",
+        )
+    driver = getattr(error, "orig", error)
+    reason = str(driver).strip().partition("\n")[0][:300]
+    if not _unavailable(driver):
+        return RegistryError(f"the database refused a statement: {reason}", database=where)
+    return DatabaseUnavailable(
+        f"database {where} cannot be used: {reason}", hint=_advice(url, reason), database=where
+    )
+
+
+def _unavailable(error: BaseException) -> bool:
+    # SQLite says plain DatabaseError of a file that is damaged or no database.
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return bool(names & {"OperationalError", "InterfaceError"}) or type(error) is sqlite3.DatabaseError
+
+
+def _advice(url: URL, reason: str) -> str:
+    if url.get_backend_name() == "postgresql":
+        return "Check that the server runs and that host, port, user, password and database are right."
+    if "not a database" in reason:
+        return "The file is something else; name another one, or move it away."
+    if "locked" in reason:
+        return "Another process has been writing for very long."
+    return "Check that the folder exists, that it is one, and that you may write there."
+
+
+def _postgres(url: URL) -> Engine:
+    options = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in url.query else {}
+    try:
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=options)
+    except (ImportError, NoSuchModuleError) as error:
+        raise DatabaseUnavailable(
+            f"database {shown(url)} needs psycopg, which is not installed",
+            hint='pip install "modelhub[postgres]"',
+        ) from error
+
+
+def _sqlite(url: URL, **pool: Any) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, **pool)
+    event.listen(engine, "connect", _set_up)
+    return engine
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions by itself, and only before some statements.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    # A commit is on the disk when it returns: what the registry says of a blob must hold after a
+    # power cut. Writes are few, so the fsync does not matter.
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _query_only(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that starts as a reader cannot wait when it becomes a writer: SQLite would
+    # say "database is locked" at once.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _make_folder(url: URL) -> None:
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"the folder of database {shown(url)} cannot be created: {error.strerror or error}",
+            hint="Name a place that you may write to.",
+            database=shown(url),
+        ) from error
+
+
+def _enter_wal(connection: Connection) -> None:
+    """Let readers and a writer work at the same time; the file remembers it.
+
+    While another process does the same, SQLite says "locked" without waiting.
+    """
+    driver: Any = connection.connection.driver_connection
+    deadline = time.monotonic() + BUSY_SECONDS
+    while driver.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            if mode != "wal":
+                raise sqlite3.OperationalError(f"its file system cannot hold a write-ahead log ({mode})")

@@ -1,0 +1,95 @@
+"""Which task a GGUF model serves.
+
+Structure first: how the model pools its output, then its architecture, then whether it has a
+tokenizer; the card's pipeline tag only where structure says nothing.
+Architecture names: `gguf: constants.py MODEL_ARCH_NAMES`; those of images and videos are what
+diffusion engines write, which llama.cpp does not run.
+"""
+
+from typing import NamedTuple
+
+from modelhub.facts import RepoListing
+from modelhub.formats import GGUFHeader
+from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER
+from modelhub.tasks import TASKS
+
+__all__ = ["POOLING", "TaskFinding", "find_gguf_task"]
+
+CHAT, EMBED, RANK = "text-generation", "feature-extraction", "text-ranking"
+
+POOLING = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
+"""`<architecture>.pooling_type`, by llama.cpp's `enum llama_pooling_type`."""
+
+_ENCODERS = frozenset(
+    [
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "llama-embed",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+        "t5encoder",
+    ]
+)
+_IMAGES = frozenset(["aura", "flux", "hidream", "lumina2", "qwen_image", "sd1", "sd3", "sdxl"])
+_VIDEOS = frozenset(["hyvid", "ltxv", "wan"])
+_KNOWN = frozenset(task.id for task in TASKS)
+
+
+class TaskFinding(NamedTuple):
+    """A canonical task id, what it rests on, and how far that is trusted."""
+
+    task: str
+    evidence: str
+    trust: int
+
+
+def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFinding:
+    """The task of a model with this header, in this repository."""
+    tag = listing.pipeline_tag if listing.pipeline_tag in _KNOWN else None
+    said = TaskFinding(tag, "card: pipeline_tag", FROM_CARD) if tag else None
+    if header is None:
+        return said or TaskFinding(CHAT, "GGUF, and no header was read", FROM_CARD)
+    return (
+        _by_pooling(header)
+        or _by_architecture(header, said)
+        or _by_tokenizer(header, said)
+        or said
+        or TaskFinding(CHAT, "GGUF of an unknown architecture", FROM_CARD)
+    )
+
+
+def _by_pooling(header: GGUFHeader) -> TaskFinding | None:
+    pooling = POOLING.get(header.hyperparameter("pooling_type") or 0)
+    if pooling is None:
+        return None
+    task = RANK if pooling == "rank" else EMBED
+    return TaskFinding(task, f"{header.architecture}.pooling_type: {pooling}", FROM_HEADER)
+
+
+def _by_architecture(header: GGUFHeader, said: TaskFinding | None) -> TaskFinding | None:
+    evidence = f"general.architecture: {header.architecture}"
+    if header.architecture in _ENCODERS:
+        return said if said and said.task == RANK else TaskFinding(EMBED, evidence, FROM_HEADER)
+    if header.architecture in _IMAGES:
+        return TaskFinding("text-to-image", evidence, FROM_HEADER)
+    if header.architecture in _VIDEOS:
+        # Text or image in front: one architecture serves both, only the card tells.
+        return (
+            said
+            if said and said.task.endswith("-to-video")
+            else TaskFinding("text-to-video", evidence, 50)
+        )
+    return None
+
+
+def _by_tokenizer(header: GGUFHeader, said: TaskFinding | None) -> TaskFinding | None:
+    if not header.text("tokenizer.ggml.model"):
+        return None
+    if said and said.task in (EMBED, RANK) and not header.chat_template:
+        return said
+    return TaskFinding(CHAT, f"a decoder with a tokenizer ({header.architecture})", FROM_HEADER)

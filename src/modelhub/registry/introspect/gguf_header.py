@@ -1,0 +1,108 @@
+"""What a GGUF header says of its model, in modelhub's terms.
+
+Keys: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md#standardized-key-value-pairs.
+A stranger wrote the values, so each is checked before it becomes a fact.
+"""
+
+import re
+from collections.abc import Iterator
+
+from modelhub.facts import Evidence, JsonDict, JsonValue
+from modelhub.formats import GGUFHeader
+from modelhub.registry.introspect.architectures import POOLING
+from modelhub.registry.introspect.base import FROM_HEADER
+
+__all__ = ["header_evidence", "model_details", "plain_architecture", "plausible", "role_by_header"]
+
+MAX_TEMPLATE = 64 << 10
+MAX_TEXT = 300
+
+_ARCHITECTURE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
+_ROLES = {"adapter": "adapter", "mmproj": "projector", "imatrix": "importance matrix"}
+
+_DETAILS = {
+    "layers": "block_count",
+    "embedding_length": "embedding_length",
+    "feed_forward_length": "feed_forward_length",
+    "heads": "attention.head_count",
+    "kv_heads": "attention.head_count_kv",
+    "key_length": "attention.key_length",
+    "value_length": "attention.value_length",
+    "kv_lora_rank": "attention.kv_lora_rank",
+    "rope_length": "rope.dimension_count",
+    "sliding_window": "attention.sliding_window",
+    "experts": "expert_count",
+    "experts_used": "expert_used_count",
+}
+"""Names of `Model.details` and the hyperparameters they come from."""
+
+
+def plausible(number: int | None, most: int = 1 << 53) -> int | None:
+    """A number that a database and JSON can hold, else `None`."""
+    return number if number is not None and number <= most else None
+
+
+def plain_architecture(header: GGUFHeader | None) -> str | None:
+    """The architecture, if it is a word."""
+    name = header.architecture if header else None
+    return name if name and _ARCHITECTURE.fullmatch(name) else None
+
+
+def role_by_header(header: GGUFHeader | None) -> str | None:
+    """What the file is, when it is not a model that runs by itself."""
+    if header is None:
+        return None
+    if role := _ROLES.get(header.text("general.type") or ""):
+        return role
+    if header.architecture == "clip":
+        return "projector"
+    return "vocabulary" if not header.tensors and header.split_count == 1 else None
+
+
+def model_details(header: GGUFHeader) -> JsonDict:
+    """What runtimes and estimates need: sizes, and the chat template.
+
+    A hyperparameter that differs from layer to layer is a list with an entry a layer.
+    """
+    found = {name: _hyperparameter(header, key) for name, key in _DETAILS.items()}
+    tokens = header.length("tokenizer.ggml.tokens")
+    found["vocabulary_size"] = plausible(
+        header.hyperparameter("vocab_size") if tokens is None else tokens
+    )
+    found["tokenizer"] = _short(header.text("tokenizer.ggml.model"))
+    found["pooling"] = POOLING.get(header.hyperparameter("pooling_type") or 0)
+    template = header.chat_template
+    found["chat_template"] = template if template and len(template) <= MAX_TEMPLATE else None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def header_evidence(subject: str, path: str, header: GGUFHeader) -> Iterator[Evidence]:
+    """What the header of `path` says, as statements about `subject`."""
+    said: dict[str, tuple[JsonValue, str]] = {
+        "architecture": (_short(header.architecture), "general.architecture"),
+        "context_length": (plausible(header.context_length), f"{header.architecture}.context_length"),
+        "license": (_short(header.text("general.license")), "general.license"),
+        "base_model": (
+            _short(header.text("general.base_model.0.repo_url")),
+            "general.base_model.0.repo_url",
+        ),
+        "chat_template": (header.chat_template is not None, "tokenizer.chat_template"),
+    }
+    if header.split_count == 1:
+        said["parameters"] = (plausible(header.parameters), "tensor table")
+    for key, (value, source) in said.items():
+        if value is not None:
+            evidence = f"{path}: {source}"
+            yield Evidence(subject=subject, key=key, value=value, evidence=evidence, trust=FROM_HEADER)
+
+
+def _hyperparameter(header: GGUFHeader, key: str) -> JsonValue:
+    value = header.metadata.get(f"{header.architecture}.{key}")
+    if isinstance(value, tuple):
+        whole = [item for item in value if isinstance(item, int) and 0 <= item <= 1 << 53]
+        return list(map(int, whole)) if whole and len(whole) == len(value) else None
+    return plausible(header.hyperparameter(key))
+
+
+def _short(text: str | None) -> str | None:
+    return text if text and len(text) <= MAX_TEXT and text.isprintable() else None

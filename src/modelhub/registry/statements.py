@@ -1,0 +1,43 @@
+"""Statements that SQLite and PostgreSQL share but SQLAlchemy spells twice, and the clock."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from modelhub.registry.tables import Row
+from modelhub.registry.types import Utc, utc_now
+
+__all__ = ["batches", "insert", "now"]
+
+# SQLite takes 32,766 variables a statement, PostgreSQL 65,535; a row has at most a few dozen.
+BATCH = 500
+
+T = TypeVar("T")
+
+
+def insert(session: Session, table: type[Row]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT."""
+    on_sqlite = session.get_bind().dialect.name == "sqlite"
+    return sqlite.insert(table) if on_sqlite else postgresql.insert(table)
+
+
+def now(session: Session) -> datetime:
+    """The database's clock, so that hosts whose clocks differ agree on leases.
+
+    SQLite's is this host's. Not the transaction's start, since it may have waited for a lock.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return utc_now()
+    return session.execute(select(func.clock_timestamp(type_=Utc()))).scalar_one()
+
+
+def batches(items: Iterable[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+    """`items` in pieces that one statement can take."""
+    remaining = iter(items)
+    while batch := tuple(islice(remaining, size)):
+        yield batch

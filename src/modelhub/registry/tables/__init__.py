@@ -1,0 +1,49 @@
+"""Every table. Only the registry imports this; rows never leave it.
+
+Columns are named as in the first design; docs/explanation/design.md has the table of what moved.
+"""
+
+from modelhub.registry.tables.artifacts import (
+    ArtifactLocationRow,
+    ArtifactRow,
+    LeaseArtifactRow,
+    LeaseRow,
+    SnapshotFileRow,
+    SnapshotRow,
+    StoreRow,
+)
+from modelhub.registry.tables.base import Row
+from modelhub.registry.tables.models import (
+    ComponentFileRow,
+    ComponentRow,
+    FactRow,
+    ModelRow,
+    VariantRow,
+)
+from modelhub.registry.tables.repos import RefRow, RepoFileRow, RepoRow, RevisionRow, VendorRow
+from modelhub.registry.tables.work import FootprintRow, InferenceLogRow, InstanceRow, JobRow
+
+__all__ = [
+    "ArtifactLocationRow",
+    "ArtifactRow",
+    "ComponentFileRow",
+    "ComponentRow",
+    "FactRow",
+    "FootprintRow",
+    "InferenceLogRow",
+    "InstanceRow",
+    "JobRow",
+    "LeaseArtifactRow",
+    "LeaseRow",
+    "ModelRow",
+    "RefRow",
+    "RepoFileRow",
+    "RepoRow",
+    "RevisionRow",
+    "Row",
+    "SnapshotFileRow",
+    "SnapshotRow",
+    "StoreRow",
+    "VariantRow",
+    "VendorRow",
+]

@@ -1,0 +1,140 @@
+"""Bytes by their hash, where they lie, who needs them, and the folders made of them."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.schema import ForeignKey
+
+from modelhub.registry.tables.base import (
+    Created,
+    Id,
+    Row,
+    Sha256,
+    State,
+    Updated,
+    cascade,
+    one_of,
+    set_null,
+)
+from modelhub.registry.types import Wide
+
+LOCATION_STATES = ("partial", "unverified", "present", "deleting", "quarantined", "missing")
+
+
+class ArtifactRow(Row):
+    """Some bytes. Repository, filename, path, format and precision are those it was first seen with."""
+
+    __tablename__ = "model_artifact"
+
+    id: Mapped[Id]
+    model_repo_id: Mapped[int | None] = mapped_column(set_null("model_repo.id"), index=True)
+    filename: Mapped[str | None]
+    path: Mapped[str | None]
+    format: Mapped[str | None]
+    precision: Mapped[str | None]
+    part_id: Mapped[str | None]
+    hash_sha256: Mapped[Sha256] = mapped_column(unique=True)
+    size_bytes: Mapped[int]
+    created_at: Mapped[Created]
+    updated_at: Mapped[Updated]
+    deleted_at: Mapped[datetime | None]
+
+
+class StoreRow(Row):
+    """A place for artifacts. A folder that only one of several hosts sees names it in its URI."""
+
+    __tablename__ = "store"
+
+    id: Mapped[Id]
+    uri: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[Created]
+    updated_at: Mapped[Updated]
+
+
+class ArtifactLocationRow(Row):
+    """An artifact in a store: its state there, its path under the store's root, its proof.
+
+    `last_accessed_at` stands here, on the row that a collector would change too: a lease that
+    updates it makes the collector look again.
+    """
+
+    __tablename__ = "artifact_location"
+    __table_args__ = (
+        UniqueConstraint("store_id", "artifact_id"),
+        Index("ix_artifact_location_state", "store_id", "state", "last_accessed_at"),
+        one_of("state", LOCATION_STATES),
+    )
+
+    id: Mapped[Id]
+    artifact_id: Mapped[int] = mapped_column(cascade("model_artifact.id"), index=True)
+    store_id: Mapped[int] = mapped_column(cascade("store.id"))
+    state: Mapped[State]
+    path: Mapped[str]
+    size_bytes: Mapped[int]
+    proof_host: Mapped[str | None]
+    proof_device: Mapped[int | None] = mapped_column(Wide)
+    proof_inode: Mapped[int | None] = mapped_column(Wide)
+    proof_size: Mapped[int | None]
+    proof_mtime_ns: Mapped[int | None]
+    proof_ctime_ns: Mapped[int | None]
+    proof_recorded_ns: Mapped[int | None]
+    verified_at: Mapped[datetime | None]
+    last_accessed_at: Mapped[datetime | None]
+    created_at: Mapped[Created]
+    updated_at: Mapped[Updated]
+
+
+class LeaseRow(Row):
+    """Somebody needs artifacts of a store until `expires_at`, by the database's clock."""
+
+    __tablename__ = "lease"
+
+    id: Mapped[Id]
+    store_id: Mapped[int] = mapped_column(cascade("store.id"), index=True)
+    owner: Mapped[str]
+    host: Mapped[str]
+    boot_id: Mapped[str | None]
+    purpose: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[Created]
+    updated_at: Mapped[Updated]
+
+
+class LeaseArtifactRow(Row):
+    """An artifact under a lease."""
+
+    __tablename__ = "lease_artifact"
+
+    lease_id: Mapped[int] = mapped_column(cascade("lease.id"), primary_key=True)
+    artifact_id: Mapped[int] = mapped_column(
+        ForeignKey("model_artifact.id", ondelete="RESTRICT"), primary_key=True, index=True
+    )
+
+
+class SnapshotRow(Row):
+    """A folder of a store that holds files of a revision."""
+
+    __tablename__ = "snapshot"
+    __table_args__ = (UniqueConstraint("store_id", "revision_id"),)
+
+    id: Mapped[Id]
+    store_id: Mapped[int] = mapped_column(cascade("store.id"))
+    revision_id: Mapped[int] = mapped_column(cascade("model_repo_revision.id"), index=True)
+    path: Mapped[str]
+    created_at: Mapped[Created]
+    updated_at: Mapped[Updated]
+
+
+class SnapshotFileRow(Row):
+    """A file in a snapshot. What it points at cannot be removed from the registry."""
+
+    __tablename__ = "snapshot_file"
+
+    snapshot_id: Mapped[int] = mapped_column(cascade("snapshot.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+    artifact_id: Mapped[int] = mapped_column(
+        ForeignKey("model_artifact.id", ondelete="RESTRICT"), index=True
+    )
+    size_bytes: Mapped[int]
+    link_mode: Mapped[str]

@@ -1,0 +1,179 @@
+"""Which runtimes are installed: from the metadata of distributions, without importing any.
+
+A runtime that cannot be used breaks only its own use: the others are listed and work.
+"""
+
+import difflib
+import threading
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import NamedTuple
+
+from modelhub.errors import RuntimeBroken, RuntimeConflict, RuntimeNotFound, RuntimeProblem
+from modelhub.facts import RuntimeView
+from modelhub.runtimes.base import API_VERSION, Runtime
+
+GROUP = "modelhub.runtimes"
+
+FindEntryPoints = Callable[[], Iterable[EntryPoint]]
+
+
+class RuntimeEntry(NamedTuple):
+    """A runtime as its distribution's metadata announces it. `value` is `module:class`."""
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+
+    @property
+    def provider(self) -> str:
+        """The distribution with its version, for people."""
+        return f"{self.distribution} {self.version}"
+
+
+def _installed_entry_points() -> Iterable[EntryPoint]:
+    return entry_points(group=GROUP)
+
+
+class Runtimes:
+    """The runtimes of this Python environment, as they were when first asked for.
+
+    `find` gives the entry points of the group `modelhub.runtimes`.
+    """
+
+    def __init__(self, find: FindEntryPoints = _installed_entry_points) -> None:
+        self._find = find
+        self._lock = threading.RLock()
+        self._found: dict[str, tuple[EntryPoint, ...]] | None = None
+        self._loaded: dict[str, Runtime] = {}
+
+    def installed(self) -> tuple[RuntimeEntry, ...]:
+        """Every announced runtime, by name. Imports none; a name may appear more than once."""
+        return tuple(_entry(point) for points in self._by_name().values() for point in points)
+
+    def load(self, name: str) -> Runtime:
+        """The runtime of that name, ready to be asked. Its engine is not imported.
+
+        Raises:
+            RuntimeNotFound: listing those that exist, nearest first.
+            RuntimeConflict: when several distributions provide the name.
+            RuntimeBroken: when it cannot be imported or is not a runtime; the cause is chained.
+        """
+        with self._lock:
+            if name not in self._loaded:
+                self._loaded[name] = _make(self._entry_point(name))
+            return self._loaded[name]
+
+    def views(self) -> tuple[RuntimeView, ...]:
+        """Each runtime as a planner sees it; those that cannot be used say why."""
+        return tuple(self._view(name) for name in self._by_name())
+
+    def _by_name(self) -> dict[str, tuple[EntryPoint, ...]]:
+        with self._lock:
+            if self._found is None:
+                found: dict[str, tuple[EntryPoint, ...]] = {}
+                for point in sorted(
+                    self._find(), key=lambda point: (point.name, _entry(point).provider)
+                ):
+                    found[point.name] = (*found.get(point.name, ()), point)
+                self._found = found
+            return self._found
+
+    def _entry_point(self, name: str) -> EntryPoint:
+        points = self._by_name().get(name, ())
+        if not points:
+            raise self._unknown(name)
+        if len(points) > 1:
+            raise _conflict(name, [_entry(point) for point in points])
+        return points[0]
+
+    def _unknown(self, name: str) -> RuntimeNotFound:
+        def likeness(known: str) -> float:
+            return difflib.SequenceMatcher(None, name, known).ratio()
+
+        known = ", ".join(sorted(self._by_name(), key=likeness, reverse=True))
+        return RuntimeNotFound(
+            f"no runtime is named {name!r:.60}",
+            hint=f"Installed are: {known}." if known else "No runtime is installed at all.",
+            field="runtime",
+        )
+
+    def _view(self, name: str) -> RuntimeView:
+        try:
+            runtime = self.load(name)
+        except RuntimeProblem as error:
+            return RuntimeView(
+                name=name,
+                tasks=(),
+                formats=(),
+                usable=False,
+                reason=error.message,
+                install=error.details.get("install", ""),
+            )
+        missing = ", ".join(runtime.missing())
+        return RuntimeView(
+            name=name,
+            tasks=runtime.tasks,
+            formats=runtime.formats,
+            priority=runtime.priority,
+            explicit=runtime.explicit,
+            usable=not missing,
+            reason=f"needs {missing}, which is not installed" if missing else "",
+            install=runtime.install if missing else "",
+        )
+
+
+def _entry(point: EntryPoint) -> RuntimeEntry:
+    dist = point.dist
+    distribution, version = (dist.name, dist.version) if dist else ("unknown", "0")
+    return RuntimeEntry(point.name, point.value, distribution, version)
+
+
+def _conflict(name: str, entries: list[RuntimeEntry]) -> RuntimeConflict:
+    providers = " and ".join(entry.provider for entry in entries)
+    removals = " or ".join(f"pip uninstall {entry.distribution}" for entry in entries)
+    return RuntimeConflict(
+        f"several distributions provide a runtime named {name!r}: {providers}",
+        hint=f"Keep one of them: {removals}.",
+        install=removals,
+    )
+
+
+def _make(point: EntryPoint) -> Runtime:
+    try:
+        made = point.load()
+        # A plugin may do anything at import, leaving the interpreter included.
+        runtime = made() if isinstance(made, type) else made
+    except (Exception, SystemExit) as error:
+        raise _broken(point, f"cannot be imported: {type(error).__name__}: {error}") from error
+    wrong = _wrong(runtime, point.name)
+    if wrong:
+        raise _broken(point, wrong)
+    assert isinstance(runtime, Runtime)
+    return runtime
+
+
+def _wrong(runtime: object, name: str) -> str:
+    """What about `runtime` breaks the contract, if anything."""
+    if not isinstance(runtime, Runtime):
+        return f"is not a subclass of modelhub.runtimes.Runtime but {type(runtime).__name__!r}"
+    if runtime.api_version != API_VERSION:
+        return f"has api_version {runtime.api_version!r}, and this modelhub speaks {API_VERSION}"
+    for attribute in ("tasks", "formats", "requires"):
+        value = getattr(runtime, attribute, None)
+        if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+            return f"has no tuple of texts {attribute!r}, but {value!r:.80}"
+    if getattr(runtime, "name", None) != name:
+        return f"calls itself {getattr(runtime, 'name', None)!r:.60}, and its entry point {name!r}"
+    return ""
+
+
+def _broken(point: EntryPoint, what: str) -> RuntimeBroken:
+    entry = _entry(point)
+    upgrade = f"pip install --upgrade {entry.distribution}"
+    return RuntimeBroken(
+        f"the runtime {entry.name!r} of {entry.provider} {what}",
+        hint=f"Try {upgrade}, or pip uninstall {entry.distribution}.",
+        install=upgrade,
+    )

@@ -1,0 +1,196 @@
+"""What is loaded: one instance a key, shared by everybody who asks for it."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+from modelhub.errors import HubClosed
+from modelhub.facts import Call
+from modelhub.refs import Digest
+from modelhub.runtimes.base import Instance, Parts
+from modelhub.runtimes.gate import Gate
+from modelhub.runtimes.single_flight import SingleFlight
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class InstanceKey(NamedTuple):
+    """What makes two loaded models the same: the weights, the runtime, the device, the options."""
+
+    digests: tuple[str, ...]
+    runtime: str
+    device: str
+    options: str
+
+    @classmethod
+    def of(
+        cls, digests: Iterable[str], runtime: str, device: str, options: Mapping[str, Any]
+    ) -> "InstanceKey":
+        """The key, whatever the order of digests and options and whatever their values are."""
+        text = json.dumps(dict(options), sort_keys=True, default=repr)
+        return cls(tuple(sorted(digests)), runtime, device, text)
+
+
+class InstanceState(NamedTuple):
+    """A loaded model at this moment. Times are seconds of `time.time()`."""
+
+    key: Hashable
+    in_flight: int
+    waiting: int
+    loaded_at: float
+    load_seconds: float
+    last_used: float
+
+
+class _Loaded:
+    def __init__(self, key: Hashable, instance: Instance, load_seconds: float) -> None:
+        self.key = key
+        self.instance = instance
+        self.gate = Gate(instance.capabilities.max_concurrency)
+        self.load_seconds = load_seconds
+        self.loaded_at = self.last_used = time.time()
+
+    def state(self) -> InstanceState:
+        return InstanceState(
+            key=self.key,
+            in_flight=self.gate.inside,
+            waiting=self.gate.waiting,
+            loaded_at=self.loaded_at,
+            load_seconds=self.load_seconds,
+            last_used=self.last_used,
+        )
+
+    def close(self) -> None:
+        self.instance.close()
+        log.info("instance_unloaded", extra={"runtime_type": type(self.instance).__name__})
+
+
+class Lease:
+    """A loaded instance that the holder may use, until `release`. A context manager."""
+
+    def __init__(self, loaded: _Loaded) -> None:
+        self._loaded: _Loaded | None = loaded
+        self._instance = loaded.instance
+
+    @property
+    def instance(self) -> Instance:
+        """The instance. It may be closed under its holder, whose calls then end with an error."""
+        return self._instance
+
+    def release(self) -> None:
+        """Let the next one in. Safe to call twice."""
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            loaded.last_used = time.time()
+            loaded.gate.leave()
+
+    def __enter__(self) -> Instance:
+        return self._instance
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __del__(self) -> None:
+        self.release()
+
+
+class Instances:
+    """The loaded models of one Hub. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self.parts: SharedParts = SharedParts()
+        self._loaded: SingleFlight[Hashable, _Loaded] = SingleFlight()
+        self._closed = threading.Event()
+
+    def acquire(self, key: Hashable, load: Callable[[], Instance], call: Call | None = None) -> Lease:
+        """The instance for `key`, loaded by `load` if nobody has loaded it yet.
+
+        Callers that come while it loads wait for that one load. When as many hold a lease as the
+        instance takes at the same time (`capabilities.max_concurrency`), the others wait in order.
+
+        Raises:
+            HubClosed: after `close`.
+            Cancelled, DeadlineExceeded: from the call, while it waits.
+            Whatever `load` raises; the next `acquire` then tries again.
+        """
+        call = call or Call()
+        self._check_open()
+        loaded = self._loaded.get(key, lambda: self._load(key, load), call.check)
+        loaded.gate.enter(call)
+        return Lease(loaded)
+
+    def _load(self, key: Hashable, load: Callable[[], Instance]) -> _Loaded:
+        started = time.monotonic()
+        loaded = _Loaded(key, load(), time.monotonic() - started)
+        if self._closed.is_set():
+            loaded.close()
+            raise _closed()
+        log.info(
+            "instance_loaded",
+            extra={
+                "runtime_type": type(loaded.instance).__name__,
+                "duration_ms": round(loaded.load_seconds * 1000),
+            },
+        )
+        return loaded
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
+            raise _closed()
+
+    def close(self, drain: float = 0.0) -> None:
+        """Unload everything. Safe to call twice.
+
+        Running calls have `drain` seconds to finish and then end with an error; calls that wait
+        for their turn end at once. A load that is under way is waited for.
+        """
+        self._closed.set()
+        until, errors = time.monotonic() + drain, []
+        for loaded in self._loaded.take_all():
+            loaded.gate.close(_closed)
+            _drain(loaded.gate, until)
+            try:
+                loaded.close()
+            except Exception as error:  # noqa: BLE001 - the others are closed first, then it is raised
+                errors.append(error)
+        self.parts.clear()
+        if errors:
+            raise errors[0] if len(errors) == 1 else ExceptionGroup("models did not unload", errors)
+
+    def list(self) -> tuple[InstanceState, ...]:
+        """What is loaded now."""
+        return tuple(loaded.state() for loaded in self._loaded.landed())
+
+
+def _drain(gate: Gate, until: float) -> None:
+    while gate.inside and time.monotonic() < until:
+        time.sleep(min(0.01, max(0.0, until - time.monotonic())))
+
+
+def _closed() -> HubClosed:
+    return HubClosed("this Hub is closed, and its models are unloaded", hint="Make a new one.")
+
+
+class SharedParts(Parts):
+    """Loaded components by content, kept until `clear`."""
+
+    def __init__(self) -> None:
+        self._parts: SingleFlight[Digest, Any] = SingleFlight()
+
+    def get(self, digest: Digest, make: Callable[[], T]) -> T:
+        """The part with this content, made by `make` if nobody has it yet."""
+        part: T = self._parts.get(digest, make)
+        return part
+
+    def clear(self) -> None:
+        """Forget every part."""
+        for _ in self._parts.take_all():
+            pass

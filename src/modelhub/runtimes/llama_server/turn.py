@@ -1,0 +1,123 @@
+"""One request on its way through the engine: a thread that the engine blocks, and its messages."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from modelhub.errors import Cancelled, DeadlineExceeded, EngineError, ModelHubError
+from modelhub.facts import Call
+
+_TICK = 0.1
+"""Seconds between two looks at the call while the engine is silent."""
+
+_GRACE = 1.0
+"""Seconds to wait for the engine to stop after nobody wants its answer. It stops before its next
+token, or its next batch of a prompt, which on a slow machine may take longer: then the thread ends
+by itself a little later.
+"""
+
+Message = Mapping[str, Any]
+Ask = Callable[[Mapping[str, Any], Callable[[Message], bool]], None]
+
+
+class Turn:
+    """Asks the engine in a thread of its own and gives out what it says.
+
+    What the engine has said and nobody has read yet is at most one answer, which the context
+    bounds: so a reader who pauses never holds the engine up, and the next request gets its turn.
+    """
+
+    def __init__(
+        self, ask: Ask, payload: Mapping[str, Any], call: Call, done: Callable[[], None]
+    ) -> None:
+        self._ask = ask
+        self._payload = payload
+        self._call = call
+        self._done = done
+        self._said: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._stopped = False
+        self._error: ModelHubError | None = None
+        self._finished = threading.Lock()
+        self._thread = _Worker(target=self._work, name=f"llama_server-{call.id[:8]}")
+
+    def start(self) -> None:
+        """Begin. `done` is called once, when the engine is free again."""
+        self._thread.start()
+
+    def messages(self) -> Iterator[Message]:
+        """What the engine says, as it says it.
+
+        Raises:
+            Cancelled, DeadlineExceeded: from the call, within a tenth of a second.
+            ModelHubError: what `end` was given, or what the engine failed with.
+        """
+        while True:
+            self._call.check()
+            if self._stopped and self._error is not None:
+                raise self._error
+            try:
+                message = self._said.get(timeout=_TICK)
+            except queue.Empty:
+                continue
+            if message is None:
+                break
+            yield message
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """Nobody reads on: stop the engine, and give it a moment to do so."""
+        self._stopped = True
+        if self._thread.ident is None:
+            self._finish()
+        self.join(_GRACE)
+
+    def end(self, error: ModelHubError) -> None:
+        """Stop the engine; the reader gets `error`."""
+        self._error = error
+        self._stopped = True
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the thread, unless this is it (a garbage collection may run anywhere)."""
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _work(self) -> None:
+        try:
+            if not self._stopped:
+                self._ask(self._payload, self._hear)
+        except Exception as error:  # noqa: BLE001 - whatever the engine's binding raises
+            self._error = EngineError(f"llama.cpp failed: {error}")
+            self._error.__cause__ = error
+        finally:
+            self._finish()
+            self._said.put(None)
+
+    def _finish(self) -> None:
+        if self._finished.acquire(blocking=False):
+            self._done()
+
+    def _hear(self, message: Message) -> bool:
+        """The engine's callback, which must not raise: the binding would drop it and go on."""
+        self._said.put(message)
+        return self._stopped or _is_over(self._call) or _nobody_is_left()
+
+
+class _Worker(threading.Thread):
+    """A thread inside the engine. Not a daemon: those are killed there when the program ends."""
+
+
+def _is_over(call: Call) -> bool:
+    try:
+        call.check()
+    except (Cancelled, DeadlineExceeded):
+        return True
+    return False
+
+
+def _nobody_is_left() -> bool:
+    """Whether the program has ended but for threads like these, whose end it waits for."""
+    if threading.main_thread().is_alive():
+        return False
+    return all(thread.daemon or isinstance(thread, _Worker) for thread in threading.enumerate())

@@ -1,0 +1,1 @@
+"""HTTP over a Hub; its routes come with the `server` extra."""

@@ -1,0 +1,199 @@
+"""Which sources are installed: from the metadata of distributions, without importing any.
+
+A source's entry point in the group `modelhub.sources` is what stands before `://` in a reference.
+A plugin's further names are entry points too, and its class lists them in `aliases`. A source that
+cannot be used breaks only its own use.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import NamedTuple
+
+from modelhub.errors import InvalidReference, ModelHubError, SourceError
+from modelhub.sources.base import API_VERSION, Source
+from modelhub.sources.names import nearest
+
+GROUP = "modelhub.sources"
+
+# Known without metadata, so that a checkout that is only on sys.path has them; their names and
+# these aliases belong to modelhub, and a plugin that claims one is a conflict.
+_BUILT_IN = {
+    "huggingface": "modelhub.sources.huggingface:HuggingFaceSource",
+    "local": "modelhub.sources.local:LocalSource",
+}
+_ALIASES = {"hf": "huggingface", "file": "local"}
+
+FindEntryPoints = Callable[[], Iterable[EntryPoint]]
+
+
+class SourceEntry(NamedTuple):
+    """A source as its distribution's metadata announces it. `value` is `module:class`."""
+
+    name: str
+    value: str
+    distribution: str
+    version: str
+
+    @property
+    def provider(self) -> str:
+        """The distribution with its version, for people."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+def _installed_entry_points() -> Iterable[EntryPoint]:
+    return entry_points(group=GROUP)
+
+
+class Sources:
+    """The sources of this Python environment, each made when it is first used and then kept.
+
+    `endpoint` and `token` are for the Hugging Face hub, as `HuggingFaceSource` takes them. `find`
+    gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        token: str | None = None,
+        find: FindEntryPoints = _installed_entry_points,
+    ) -> None:
+        self._endpoint = endpoint
+        self._token = token
+        self._find = find
+        self._lock = threading.RLock()
+        self._found: dict[str, tuple[SourceEntry, ...]] | None = None
+        self._made: dict[str, Source] = {}
+
+    def installed(self) -> tuple[SourceEntry, ...]:
+        """Every announced source, by name. Imports none; a name may appear more than once."""
+        return tuple(entry for entries in self._by_name().values() for entry in entries)
+
+    def canonical(self, name: str) -> str:
+        """The name that the registry stores for a source's name or alias.
+
+        Raises:
+            InvalidReference: when there is no such source; the hint lists those that exist.
+            SourceError: when several distributions provide it, or it is broken.
+        """
+        entry = self._entry(name)
+        return entry.name if entry.name in _BUILT_IN else self.load(name).name
+
+    def load(self, name: str) -> type[Source]:
+        """The class of a source, by name or alias; raises as `canonical`."""
+        return _load(self._entry(name))
+
+    def get(self, name: str) -> Source:
+        """The source of that name or alias, the same one each time; raises as `canonical`."""
+        with self._lock:
+            canonical = self.canonical(name)
+            if canonical not in self._made:
+                self._made[canonical] = self._make(self._entry(name))
+            return self._made[canonical]
+
+    def close(self) -> None:
+        """Close every source that was used. They may be used again."""
+        with self._lock:
+            made, self._made = self._made, {}
+        for source in made.values():
+            source.close()
+
+    def _make(self, entry: SourceEntry) -> Source:
+        kind = _load(entry)
+        if entry.value == _BUILT_IN["huggingface"]:
+            from modelhub.sources.huggingface import HuggingFaceSource
+
+            return HuggingFaceSource(self._endpoint, self._token)
+        try:
+            return kind()
+        except ModelHubError:
+            raise
+        except Exception as error:
+            raise _broken(entry, f"cannot be made: {type(error).__name__}: {error}") from error
+
+    def _by_name(self) -> dict[str, tuple[SourceEntry, ...]]:
+        with self._lock:
+            if self._found is None:
+                announced = {
+                    SourceEntry(name, value, "modelhub", "") for name, value in _BUILT_IN.items()
+                }
+                announced |= {_announced(point) for point in self._find()} - announced
+                self._found = {}
+                for entry in sorted(announced):
+                    self._found[entry.name] = (*self._found.get(entry.name, ()), entry)
+            return self._found
+
+    def _entry(self, name: str) -> SourceEntry:
+        found = self._by_name()
+        entries = found.get(name, ())
+        if name in _ALIASES:
+            entries = (*found[_ALIASES[name]], *entries)
+        if not entries:
+            raise self._unknown(name)
+        if len(entries) > 1:
+            raise _conflict(name, entries)
+        return entries[0]
+
+    def _unknown(self, name: str) -> InvalidReference:
+        known = nearest(name, {*self._by_name(), *_ALIASES}, 100)
+        return InvalidReference(
+            f"no source is named {name!r:.60}",
+            hint=f"Installed are: {', '.join(known)}.",
+            field="model",
+            available=list(known),
+        )
+
+
+def _announced(point: EntryPoint) -> SourceEntry:
+    if point.value == _BUILT_IN.get(point.name):
+        return SourceEntry(point.name, point.value, "modelhub", "")
+    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "0")
+    return SourceEntry(point.name, point.value, distribution, version)
+
+
+def _load(entry: SourceEntry) -> type[Source]:
+    try:
+        found = EntryPoint(entry.name, entry.value, GROUP).load()
+    # A plugin may do anything at import, leaving the interpreter included.
+    except (Exception, SystemExit) as error:
+        raise _broken(entry, f"cannot be imported: {type(error).__name__}: {error}") from error
+    if wrong := _wrong(found, entry.name):
+        raise _broken(entry, wrong)
+    assert isinstance(found, type)
+    return found
+
+
+def _wrong(found: object, name: str) -> str:
+    """What about `found` breaks the contract, if anything."""
+    if not (isinstance(found, type) and issubclass(found, Source)):
+        return "is not a subclass of modelhub.sources.Source"
+    if found.api_version != API_VERSION:
+        return f"has api_version {found.api_version!r}, and this modelhub speaks {API_VERSION}"
+    own = getattr(found, "name", None)
+    if not isinstance(own, str) or not own:
+        return "has no name"
+    if name not in (own, *found.aliases):
+        return f"calls itself {own!r:.60}, and its entry point {name!r}"
+    return ""
+
+
+def _conflict(name: str, entries: tuple[SourceEntry, ...]) -> SourceError:
+    removals = " or ".join(
+        f"pip uninstall {entry.distribution}" for entry in entries if entry.distribution != "modelhub"
+    )
+    return SourceError(
+        f"several distributions provide a source named {name!r}: "
+        + " and ".join(entry.provider for entry in entries),
+        hint=f"Keep one of them: {removals}.",
+        install=removals,
+    )
+
+
+def _broken(entry: SourceEntry, what: str) -> SourceError:
+    upgrade = f"pip install --upgrade {entry.distribution}"
+    return SourceError(
+        f"the source {entry.name!r} of {entry.provider} {what}",
+        hint=f"Try {upgrade}, or pip uninstall {entry.distribution}.",
+        install=upgrade,
+    )

@@ -1,0 +1,285 @@
+"""The Hugging Face hub, or a mirror of it.
+
+huggingface_hub answers what a repository is; its tree and its files come over our own transport,
+which bounds what it reads and keeps the token to the hub's exact origin on every page and redirect.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import quote
+
+from modelhub.errors import (
+    IntegrityError,
+    InvalidInput,
+    InvalidReference,
+    ModelHubError,
+    Offline,
+    RevisionNotFound,
+    SourceError,
+)
+from modelhub.facts import RepoFile, RepoId, RepoListing
+from modelhub.refs import ModelRef
+from modelhub.sources.base import ByteStream, Source
+from modelhub.sources.cards import clean_card, clean_name, clean_tags, license_name
+from modelhub.sources.huggingface.info import card_of, read_info
+from modelhub.sources.huggingface.refusals import Asked
+from modelhub.sources.huggingface.tree import (
+    MAX_ENTRIES,
+    entries,
+    is_commit,
+    parse_json,
+    ref_names,
+    repo_files,
+    unusable,
+)
+from modelhub.sources.names import nearest
+from modelhub.sources.transport import Address, Request, Stream, Transport, redact
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
+LOG = logging.getLogger(__name__)
+
+_MAX_PAGE = 64 << 20  # bytes; a thousand entries are some 300 kB
+_MAX_REFS = 4 << 20  # bytes
+
+
+class HuggingFaceSource(Source):
+    """Model repositories of `endpoint`.
+
+    `endpoint` and `token` are huggingface_hub's own when `None`, which it takes from `HF_ENDPOINT`
+    and from `HF_TOKEN` or the login. An empty `token` asks as a stranger.
+
+    Raises:
+        InvalidInput: for an endpoint that is not an http address.
+    """
+
+    name: ClassVar[str] = "huggingface"
+    aliases: ClassVar[tuple[str, ...]] = ("hf",)
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        token: str | Literal[False] | None = None,
+        *,
+        transport: Transport | None = None,
+    ) -> None:
+        self._endpoint = None if endpoint is None else _checked_endpoint(endpoint)
+        self._given_token = token
+        self._transport = transport or Transport()
+
+    @property
+    def endpoint(self) -> str:
+        """The address that repositories are asked for at, without a slash at the end."""
+        if self._endpoint is None:
+            from huggingface_hub import constants
+
+            self._endpoint = _checked_endpoint(constants.ENDPOINT)
+        return self._endpoint
+
+    def uri(self, ref: ModelRef) -> str:
+        return f"{self.endpoint}/{ref.id}"
+
+    def describe(self, ref: ModelRef) -> RepoListing:
+        if ref.path is not None:
+            raise InvalidReference(
+                f"{ref.path!r} is a path of this machine",
+                hint="A repository of the hub is named vendor/name.",
+                field="model",
+            )
+        asked, token = self._asked(ref.id, ref.revision)
+        try:
+            info = read_info(asked, token, self._transport)
+        except RevisionNotFound as error:
+            raise self._with_choices(error, asked, token) from None
+        listing = self._listing(info, asked, token)
+        LOG.info(
+            "%s is at commit %s with %d files",
+            listing.repo.id,
+            listing.commit,
+            len(listing.files),
+            extra={
+                "event": "repo_described",
+                "model_repo_name": listing.repo.id,
+                "revision": listing.revision,
+                "commit": listing.commit,
+            },
+        )
+        return listing
+
+    def read(self, listing: RepoListing, file: RepoFile, start: int, end: int) -> bytes:
+        end = min(end, file.size)
+        if start >= end:
+            return b""
+        data = bytearray(end - start)
+        view, done = memoryview(data), 0
+        with self._stream(listing, file, start, end) as stream:
+            while done < len(data) and (count := stream.readinto(view[done:])):
+                done += count
+        return bytes(view[:done])
+
+    @contextmanager
+    def open(self, listing: RepoListing, file: RepoFile, start: int = 0) -> Iterator[ByteStream]:
+        if start >= file.size:
+            yield _Nothing()
+            return
+        with self._stream(listing, file, start, None) as stream:
+            yield stream
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _stream(self, listing: RepoListing, file: RepoFile, start: int, end: int | None) -> Stream:
+        asked, token = self._asked(listing.repo.id, listing.commit, file.path)
+        path = f"{quote(asked.repo)}/resolve/{listing.commit}/{quote(file.path)}"
+        stream = self._transport.stream(self._request(path, asked, token), start, end)
+        if stream.total not in (None, file.size):
+            stream.close()
+            raise IntegrityError(
+                f"{file.path} has {stream.total} bytes at its source where the listing of "
+                f"{asked.repo} says {file.size}",
+                hint="The source contradicts itself; sync the repository again.",
+                path=file.path,
+                expected=file.size,
+                actual=stream.total,
+            )
+        return stream
+
+    def _listing(self, info: "ModelInfo", asked: Asked, token: str | None) -> RepoListing:
+        what = f"{asked.endpoint}/api/models/{asked.repo}"
+        if not is_commit(info.sha):
+            raise unusable(what, f"its commit is {info.sha!r:.60}")
+        assert info.sha is not None
+        repo = _repo_id(info.id, what)
+        card = clean_card(card_of(info), repo.id)
+        tags = clean_tags(info.tags)
+        return RepoListing(
+            repo=repo,
+            commit=info.sha,
+            revision=asked.revision or "main",
+            files=self._files(repo, info.sha, asked, token),
+            source_uri=f"{asked.endpoint}/{repo.id}",
+            card=card,
+            tags=tags,
+            pipeline_tag=clean_name(info.pipeline_tag),
+            library_name=clean_name(info.library_name),
+            license=license_name(card, tags),
+            gated=bool(info.gated),
+            private=bool(info.private),
+            last_modified=info.last_modified,
+        )
+
+    def _files(self, repo: RepoId, commit: str, asked: Asked, token: str | None) -> tuple[RepoFile, ...]:
+        path = f"api/models/{quote(repo.id)}/tree/{commit}?recursive=true&expand=false"
+        request = self._request(path, asked, token)
+        what, seen = str(request.address), {request.address}
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._transport.page(request, _MAX_PAGE)
+            found += entries(page.body, what)
+            if len(found) > MAX_ENTRIES:
+                raise unusable(what, f"it has more than {MAX_ENTRIES:,} entries")
+            if page.next is None:
+                return repo_files(found, what)
+            if page.next in seen or len(seen) > MAX_ENTRIES // 10:
+                raise unusable(what, "its pages do not end")
+            seen.add(page.next)
+            request = _next_request(request, page.next)
+
+    def _with_choices(
+        self, error: RevisionNotFound, asked: Asked, token: str | None
+    ) -> RevisionNotFound:
+        """`error` with the branches and tags that exist, nearest first."""
+        request = self._request(f"api/models/{quote(asked.repo)}/refs", asked, token)
+        try:
+            page = self._transport.page(request, _MAX_REFS)
+            names = ref_names(parse_json(page.body, str(page.address)))
+        except ModelHubError as problem:
+            LOG.warning(
+                "the branches of %s cannot be listed: %s",
+                asked.repo,
+                problem.message,
+                extra={"event": "error", "model_repo_name": asked.repo, "error_type": problem.code},
+            )
+            return error
+        choices = nearest(asked.revision or "main", names)
+        hint = f"It has {', '.join(choices)}." if choices else error.hint
+        return RevisionNotFound(error.message, hint=hint, **error.details, available=list(choices))
+
+    def _request(self, path: str, asked: Asked, token: str | None) -> Request:
+        return Request(
+            Address.parse(f"{asked.endpoint}/{path}"),
+            {"Authorization": f"Bearer {token}"} if token else {},
+            asked.error,
+            (token,) if token else (),
+        )
+
+    def _asked(
+        self, repo: str, revision: str | None, file: str | None = None
+    ) -> tuple[Asked, str | None]:
+        """What errors say, and the token to ask with."""
+        from huggingface_hub import constants
+
+        if constants.is_offline_mode():
+            raise Offline(
+                f"{repo} would have to be asked for at {self.endpoint}, and HF_HUB_OFFLINE is set",
+                hint="Unset HF_HUB_OFFLINE, or use what is here already.",
+            )
+        token = self._token()
+        return Asked(self.endpoint, repo, revision, file, has_token=token is not None), token
+
+    def _token(self) -> str | None:
+        """Looked up for each request, since a login may come, change or expire meanwhile."""
+        if self._given_token is not None:
+            return self._given_token or None
+        from huggingface_hub import constants, get_token
+
+        return None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    try:
+        address = Address.parse(endpoint)
+        plain = not re.search(r"[@?#]", endpoint)
+    except SourceError as error:
+        raise _bad_endpoint(endpoint) from error
+    if not plain:
+        raise _bad_endpoint(endpoint)
+    return str(address).rstrip("/")
+
+
+def _bad_endpoint(endpoint: str) -> InvalidInput:
+    return InvalidInput(
+        f"endpoint must be an http address without user, password or query, not {redact(endpoint)!r}",
+        hint="It looks like https://huggingface.co; a token has its own parameter.",
+        field="endpoint",
+    )
+
+
+def _repo_id(name: object, what: str) -> RepoId:
+    """The name that the hub gives, which becomes a folder's name here."""
+    try:
+        ref = ModelRef.parse(name if isinstance(name, str) else "")
+    except InvalidReference:
+        raise unusable(what, f"it calls itself {str(name)!r:.120}") from None
+    if ref.is_local or ref.id != name:
+        raise unusable(what, f"it calls itself {name!r:.120}")
+    return RepoId(source=HuggingFaceSource.name, vendor=ref.vendor or "", name=ref.name)
+
+
+def _next_request(request: Request, address: Address) -> Request:
+    """The request for a tree's next page, which a mirror may let another origin serve."""
+    if address.origin == request.address.origin:
+        return replace(request, address=address)
+    if request.address.origin.scheme == "https" and address.origin.scheme == "http":
+        raise unusable(str(request.address), f"its next page is at {address.origin}, without encryption")
+    return replace(request, address=address, headers={})
+
+
+class _Nothing:
+    def readinto(self, buffer: memoryview, /) -> int:  # noqa: ARG002 - there is nothing to write
+        return 0

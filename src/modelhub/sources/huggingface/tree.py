@@ -1,0 +1,107 @@
+"""The hub's tree of files, read as what it is: a stranger's claim, of any size.
+
+Format: `GET /api/models/{id}/tree/{commit}?recursive=true`, an array of
+`{type: "file", path, size, oid, lfs?: {oid, size}, xetHash?}` in pages (huggingface.co/docs/hub/api).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from modelhub.errors import SourceError
+from modelhub.facts import RepoFile
+from modelhub.refs import Digest, RepoPath, check_tree
+
+MAX_ENTRIES = 100_000
+MAX_SIZE = 1 << 53  # bytes
+_GIT_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_json(body: bytes, what: str) -> Any:
+    """The JSON value of `body`.
+
+    Raises:
+        SourceError: when it is none.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise unusable(what, "it is not JSON") from None
+
+
+def entries(body: bytes, what: str) -> list[dict[str, Any]]:
+    """The entries of one page of a tree.
+
+    Raises:
+        SourceError: when the page is not an array of objects.
+    """
+    page = parse_json(body, what)
+    if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
+        raise unusable(what, "it is not an array of objects")
+    return page
+
+
+def repo_files(found: Sequence[dict[str, Any]], what: str) -> tuple[RepoFile, ...]:
+    """The files among a whole tree's entries, sorted by path.
+
+    Raises:
+        UnsafePath: when a name would leave its folder, or two names are one on some system.
+        SourceError: for a size or hash that cannot be.
+    """
+    files = [entry for entry in found if entry.get("type") == "file"]
+    paths = check_tree(_path(entry, what) for entry in files)
+    named = sorted(zip(paths, files, strict=True), key=lambda pair: pair[0])
+    return tuple(_file(path, entry, what) for path, entry in named)
+
+
+def ref_names(refs: Any) -> tuple[str, ...]:
+    """The branches and tags in the answer of `GET /api/models/{id}/refs`."""
+    groups = [refs.get(group) for group in ("branches", "tags")] if isinstance(refs, dict) else []
+    found: Iterable[Any] = (ref for group in groups if isinstance(group, list) for ref in group)
+    names = (ref.get("name") for ref in found if isinstance(ref, dict))
+    return tuple(name for name in names if isinstance(name, str) and name.isprintable())
+
+
+def is_commit(text: object) -> bool:
+    """Whether `text` is a git object id in full."""
+    return isinstance(text, str) and bool(_GIT_OID.fullmatch(text))
+
+
+def unusable(what: str, problem: str) -> SourceError:
+    """The error for an answer that is not what the hub's API says it is."""
+    return SourceError(
+        f"unusable answer from {what}: {problem}",
+        hint="Is this address a Hugging Face hub, or a mirror of one?",
+    )
+
+
+def _path(entry: dict[str, Any], what: str) -> str:
+    path = entry.get("path")
+    if not isinstance(path, str):
+        raise unusable(what, "a file has no path")
+    return path
+
+
+def _file(path: RepoPath, entry: dict[str, Any], what: str) -> RepoFile:
+    size = entry.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE:
+        raise unusable(what, f"{path!r:.120} has the size {size!s:.40}")
+    lfs = entry.get("lfs")
+    sha256 = lfs.get("oid") if isinstance(lfs, dict) else None
+    if lfs is not None and not _is_hash(sha256, _SHA256):
+        raise unusable(what, f"{path!r:.120} has no usable sha256")
+    # A gated repository shows its xet hashes as asterisks; a hash that is none is no hash.
+    xet_hash, git_oid = entry.get("xetHash"), entry.get("oid")
+    return RepoFile(
+        path=path,
+        size=size,
+        sha256=None if sha256 is None else Digest(sha256),
+        git_oid=git_oid if _is_hash(git_oid, _GIT_OID) else None,
+        xet_hash=xet_hash if _is_hash(xet_hash, _SHA256) else None,
+    )
+
+
+def _is_hash(value: object, pattern: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and bool(pattern.fullmatch(value))

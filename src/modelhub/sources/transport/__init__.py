@@ -1,0 +1,312 @@
+"""The data plane: GET with ranges over the standard library's HTTP client.
+
+Redirects are followed by hand and credentials stay with the origin they were given for; a range
+that breaks off is asked for again; no message or log shows a header, a query or a password.
+"""
+
+import json
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from http.client import HTTPException, HTTPResponse
+from importlib.metadata import version
+
+from modelhub.errors import (
+    AccessDenied,
+    FileNotInRepository,
+    InvalidInput,
+    ModelHubError,
+    SourceError,
+    SourceUnavailable,
+)
+from modelhub.sources.transport.address import Address, Origin, redact
+from modelhub.sources.transport.answer import Answer
+from modelhub.sources.transport.connections import Connection, Pool
+from modelhub.sources.transport.retry import RETRY_STATUS, RetryPolicy, Transient, retry_after
+from modelhub.sources.transport.stream import Stream
+
+__all__ = [
+    "RETRY_STATUS",
+    "Address",
+    "Origin",
+    "Page",
+    "Refusal",
+    "Request",
+    "RetryPolicy",
+    "Stream",
+    "Transient",
+    "Transport",
+    "busy",
+    "clean_message",
+    "plain_error",
+    "redact",
+    "retry_after",
+    "unavailable",
+]
+
+LOG = logging.getLogger(__name__)
+MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer of 400 and above that another attempt will not change.
+
+    `code` and `message` are what a hub says in `X-Error-Code` and `X-Error-Message` or its body.
+    """
+
+    address: Address
+    status: int
+    code: str = ""
+    message: str = ""
+
+
+def plain_error(refusal: Refusal) -> ModelHubError:
+    """What a refusal means on a server of which nothing else is known."""
+    said = f": {refusal.message}" if refusal.message else ""
+    text = f"{refusal.address} answered {refusal.status}{said}"
+    if refusal.status in (401, 403, 407):
+        return AccessDenied(text, hint="Pass credentials that may read it.", status=refusal.status)
+    if refusal.status in (404, 410):
+        return FileNotInRepository(text, hint="Check the address.", status=refusal.status)
+    return SourceError(text, hint="Check the address.", status=refusal.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to get. `headers` go to the origin of `address` alone; `refused` names its refusals.
+
+    `secrets` are texts that a server might repeat; they are blotted out of what it says.
+    """
+
+    address: Address
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    refused: Callable[[Refusal], ModelHubError] = plain_error
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        # http.client would refuse it too, with the value in its message.
+        for name, value in self.headers.items():
+            if not (value.isascii() and value.isprintable()):
+                raise InvalidInput(
+                    f"the header {name} has characters that no header may hold",
+                    hint="A token is one line of plain ASCII.",
+                    field="token",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A short body, whole. `next` is where `Link: rel="next"` points."""
+
+    address: Address
+    body: bytes = field(repr=False)
+    next: Address | None = None
+
+
+class Transport:
+    """Gets bytes over http and https. Safe to use from several threads.
+
+    `connect_timeout` and `read_timeout` are in seconds; the second is how long a server may be
+    silent. `proxies` maps `http` and `https` to proxy URLs; by default the system's are used, as
+    `urllib.request` finds them.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        context: ssl.SSLContext | None = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        self.read_timeout = read_timeout
+        self.retry = retry or RetryPolicy()
+        self._pool = Pool(connect_timeout, read_timeout, context=context, proxies=proxies)
+
+    def stream(self, request: Request, start: int = 0, end: int | None = None) -> Stream:
+        """The bytes `start` to `end` (exclusive; the file's end if `None`).
+
+        Raises:
+            SourceUnavailable: when it cannot be reached, or keeps failing.
+            SourceError: for an answer that is not what was asked for.
+            ModelHubError: what `request.refused` makes of a refusal.
+        """
+        return Stream(
+            lambda first, last: self._ranged(request, first, last), self.retry, start=start, end=end
+        )
+
+    def page(self, request: Request, limit: int) -> Page:
+        """A whole body of at most `limit` bytes.
+
+        Raises:
+            SourceError: when it is longer, and as `stream`.
+        """
+        return self.retry.run(lambda: self._page(request, limit))
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pool.close()
+
+    def _page(self, request: Request, limit: int) -> Page:
+        answer = self._follow(request, {"Accept": "application/json"})
+        try:
+            answer.align(0, None)
+            body = answer.read(limit + 1)
+        finally:
+            answer.close()
+        if len(body) > limit:
+            raise SourceError(
+                f"{answer.address} is longer than the {limit} bytes that modelhub reads of it",
+                hint="This is no repository that modelhub can list.",
+            )
+        link = _next_link(answer.headers.get_all("Link") or [])
+        return Page(answer.address, body, answer.address.join(link) if link else None)
+
+    def _ranged(self, request: Request, start: int, end: int | None) -> Answer:
+        span = f"bytes={start}-{'' if end is None else end - 1}"
+        answer = self._follow(request, {"Range": span} if start or end is not None else {})
+        try:
+            answer.align(start, end)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
+
+    def _follow(self, request: Request, headers: Mapping[str, str]) -> Answer:
+        """The final answer to one attempt. Private headers do not come back once they are dropped."""
+        address, private = request.address, request.headers
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._exchange(address, {**_headers(), **headers, **private})
+            if answer.status not in _REDIRECTS:
+                return _accepted(answer, request)
+            answer.drain()
+            target = _redirected(answer)
+            if target.origin != address.origin:
+                private = {}
+                LOG.debug("%s redirects to %s, which gets no credentials", address.origin, target.origin)
+            address = target
+        raise SourceError(
+            f"{request.address} redirects more than {MAX_REDIRECTS} times",
+            hint="The server is set up wrongly.",
+        )
+
+    def _exchange(self, address: Address, headers: Mapping[str, str]) -> Answer:
+        try:
+            connection, raw = self._send(address, headers)
+        except ModelHubError:
+            raise
+        except ssl.SSLCertVerificationError as error:
+            raise SourceUnavailable(
+                f"{address.origin} shows a certificate that is not trusted: {error.verify_message}",
+                hint="Behind a proxy that opens TLS, name its root certificate in SSL_CERT_FILE.",
+            ) from error
+        except UnicodeError as error:  # a host that no name service can be asked for
+            raise unavailable(address.origin, error) from error
+        except (OSError, HTTPException) as error:
+            raise Transient(unavailable(address.origin, error)) from error
+        return Answer(address, connection, raw, self._pool.give)
+
+    def _send(self, address: Address, headers: Mapping[str, str]) -> tuple[Connection, HTTPResponse]:
+        connection = self._pool.take(address.origin)
+        try:
+            return connection, connection.get(address, headers)
+        except ConnectionError:
+            # The server may close an idle connection just as it is used again; that is no failure.
+            connection.close()
+            if not connection.reused:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        connection = self._pool.take(address.origin, fresh=True)
+        try:
+            return connection, connection.get(address, headers)
+        except BaseException:
+            connection.close()
+            raise
+
+
+def unavailable(origin: Origin, error: BaseException) -> SourceUnavailable:
+    """The error for an origin that cannot be reached."""
+    what = str(error).strip() or type(error).__name__
+    return SourceUnavailable(
+        f"{origin} cannot be reached: {what:.200}",
+        hint="Check the connection. What is here already can be used without one: Hub(offline=True), "
+        "or MODELHUB_OFFLINE=1.",
+    )
+
+
+def _accepted(answer: Answer, request: Request) -> Answer:
+    if answer.status in (200, 206):
+        return answer
+    body = answer.drain()
+    refusal = Refusal(
+        answer.address,
+        answer.status,
+        answer.headers.get("X-Error-Code", ""),
+        _message(answer, body, request.secrets),
+    )
+    if answer.status not in RETRY_STATUS:
+        raise request.refused(refusal)
+    after = retry_after(answer.headers.get("Retry-After"), answer.headers.get("RateLimit"))
+    raise Transient(busy(refusal, after), after)
+
+
+def busy(refusal: Refusal, after: float | None) -> SourceUnavailable:
+    """The error for a server that keeps answering 429 or 5xx."""
+    said = f": {refusal.message}" if refusal.message else ""
+    wait = f"It asks to be left alone for {after:.0f} s." if after else "Try again later."
+    return SourceUnavailable(
+        f"{refusal.address} answered {refusal.status}{said}", hint=wait, status=refusal.status
+    )
+
+
+def _redirected(answer: Answer) -> Address:
+    location = answer.headers.get("Location")
+    if not location:
+        raise SourceError(f"{answer.address} redirects to nowhere", hint="The server is set up wrongly.")
+    target = answer.address.join(location)
+    if answer.address.origin.scheme == "https" and target.origin.scheme == "http":
+        raise SourceError(
+            f"{answer.address.origin} redirects from https to {target.origin}",
+            hint="modelhub does not leave an encrypted connection for an open one.",
+        )
+    return target
+
+
+def _message(answer: Answer, body: bytes, secrets: tuple[str, ...]) -> str:
+    text = answer.headers.get("X-Error-Message") or ""
+    if not text and "json" in answer.headers.get("Content-Type", ""):
+        try:
+            said = json.loads(body)
+        except (ValueError, RecursionError):
+            said = None
+        text = str(said.get("error") or "") if isinstance(said, dict) else ""
+    return clean_message(text, secrets)
+
+
+def clean_message(text: str, secrets: tuple[str, ...]) -> str:
+    """What a server says, short, on one line and without our own secrets in it."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return "".join(c if c.isprintable() else " " for c in text[:300]).strip(" .")
+
+
+def _next_link(headers: list[str]) -> str | None:
+    """The target of `rel="next"` (RFC 8288)."""
+    for link in ",".join(headers).split("<")[1:]:
+        target, closed, parameters = link.partition(">")
+        if closed and 'rel="next"' in parameters.replace("rel=next", 'rel="next"'):
+            return target
+    return None
+
+
+@cache
+def _headers() -> Mapping[str, str]:
+    # Identity, because a length and a range are those of the file only if it is not compressed.
+    return {"User-Agent": f"modelhub/{version('modelhub')}", "Accept-Encoding": "identity"}

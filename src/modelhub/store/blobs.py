@@ -1,0 +1,345 @@
+"""One blob at a time: publish it, vouch for it, set it aside."""
+
+import errno
+import logging
+import stat as modes
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import stat_result
+from typing import NoReturn
+
+from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
+from modelhub.facts import BlobRecord, BlobState, Proof
+from modelhub.refs import Digest
+from modelhub.store import layout, proof
+from modelhub.store.folders import Folders, open_folder, unique
+from modelhub.store.fsops import (
+    ALONE,
+    CREATE,
+    READ,
+    Watch,
+    discard,
+    wait_lock,
+)
+from modelhub.store.intake import Expected, Received, sha256_of
+from modelhub.store.ports import Ledger
+
+_log = logging.getLogger("modelhub.store")
+
+Clock = Callable[[], int]
+
+# Each round ends because somebody else published or removed the same blob meanwhile.
+_ROUNDS = 8
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An open blob whose lock is ours."""
+
+    fd: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Temp:
+    """A file of ours in `tmp`."""
+
+    fd: int
+    name: str
+
+
+class Blobs:
+    """The blobs of one store. `clock` gives nanoseconds since 1970; `host` names this machine."""
+
+    def __init__(self, folders: Folders, ledger: Ledger, clock: Clock, host: str) -> None:
+        self._folders = folders
+        self._ops = folders.ops
+        self._ledger = ledger
+        self._clock = clock
+        self.host = host
+
+    # What is here
+
+    def find(self, digests: Iterable[Digest]) -> dict[Digest, BlobRecord]:
+        """Those whose file is there with the size on record. The ledger learns what came or went."""
+        here: dict[Digest, BlobRecord] = {}
+        news: list[BlobRecord] = []
+        for digest, known in self._ledger.find(digests).items():
+            if known.state is BlobState.QUARANTINED:
+                continue
+            look = self.look(digest)
+            if look is not None and look.st_size != known.size:
+                continue  # not the blob; the next `verify` or `put` sets it aside
+            state = BlobState.MISSING if look is None else BlobState.PRESENT
+            # The proof stays: a disk that was unmounted brings the same file back.
+            record = known if known.state is state else known.model_copy(update={"state": state})
+            if record is not known:
+                news.append(record)
+            if look is not None:
+                here[digest] = record
+        if news:
+            self._ledger.record(news)
+        return here
+
+    def look(self, digest: Digest) -> stat_result | None:
+        """What stands under the digest's name, not followed if it is a link."""
+        with self._folders.errors("look at", digest):
+            try:
+                return self._ops.lstat(layout.blob_name(digest), dir_fd=self._folders.blobs)
+            except FileNotFoundError:
+                return None
+
+    def proven(self, record: BlobRecord) -> bool:
+        """Whether the file has not changed since it was hashed, by one look at it."""
+        look = self.look(record.digest)
+        return (
+            look is not None
+            and modes.S_ISREG(look.st_mode)
+            and proof.holds(record.proof, look, self.host)
+        )
+
+    # Vouching
+
+    def vouch(self, digest: Digest, watch: Watch, *, rehash: bool = False) -> BlobRecord:
+        """The record of a blob whose bytes are right, hashed again where no proof says so.
+
+        Raises:
+            ArtifactNotFound: there is no such blob.
+            IntegrityError: it held other bytes, and is in quarantine now.
+        """
+        with self.hold(digest, watch) as held:
+            return self.vouch_held(held, watch, rehash=rehash)
+
+    def vouch_held(self, held: Held, watch: Watch, *, rehash: bool = False) -> BlobRecord:
+        """`vouch` for a blob that is held. Who waited for the lock reads what was proven meanwhile."""
+        known = self._ledger.find([held.digest]).get(held.digest)
+        with self._folders.errors("look at", held.digest):
+            now = self._ops.fstat(held.fd)
+        believed = known is not None and known.state is BlobState.PRESENT and not rehash
+        if known and believed and proof.holds(known.proof, now, self.host):
+            return known
+        started = time.monotonic()
+        with self._folders.errors("read", held.digest):
+            before = self.seal(held.fd)
+            self._ops.fsync(held.fd)  # whoever put it there may not have
+            actual = sha256_of(self._ops, held.fd, watch)
+        if actual != held.digest:
+            self.set_aside(held.digest, actual, known, started)
+        with self._folders.errors("write", held.digest), self._shard(held.digest) as shard:
+            self._ops.fsync(shard)
+        return self.note(held.digest, before)
+
+    def seal(self, fd: int) -> stat_result:
+        """Make the next write to `fd` show in its times, where we may set them; see `proof`."""
+        for _ in range(2):  # once more when the clock was set back since the last write
+            look = self._ops.fstat(fd)
+            mtime = proof.back_dated(look)
+            if mtime is None:
+                return look
+            try:
+                self._ops.futime(fd, look.st_atime_ns, mtime)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EACCES, errno.EROFS):
+                    raise
+                return look
+        return self._ops.fstat(fd)
+
+    def note(self, digest: Digest, look: stat_result, after: stat_result | None = None) -> BlobRecord:
+        """Record that the file which looked so is right; `after` is how our own link left it."""
+        now = self._clock()
+        record = BlobRecord(
+            digest=digest,
+            size=look.st_size,
+            state=BlobState.PRESENT,
+            path=layout.blob_path(digest),
+            proof=self.proof_of(look, after),
+            verified_at=datetime.fromtimestamp(now / 1e9, UTC),
+        )
+        self._ledger.record([record])
+        return record
+
+    def proof_of(self, look: stat_result, after: stat_result | None = None) -> Proof:
+        """The proof of a right file that looked so; `after` is how our own link left it."""
+        now = self._clock()
+        taken = proof.take(look, self.host, now)
+        return proof.renewed(taken, after, now) if after else taken
+
+    def renew(self, held: Held, known: BlobRecord) -> None:
+        """Record the change time that our own link to a vouched blob has left."""
+        assert known.proof is not None
+        with self._folders.errors("look at", held.digest):
+            after = self._ops.fstat(held.fd)
+        fresh = proof.renewed(known.proof, after, self._clock())
+        self._ledger.record([known.model_copy(update={"proof": fresh})])
+
+    @contextmanager
+    def hold(self, digest: Digest, watch: Watch = ALONE) -> Iterator[Held]:
+        """The blob, open and locked: by thread and by process, one at a time vouches or links.
+
+        Raises:
+            ArtifactNotFound: there is no such blob.
+            IntegrityError: what stands there is no file; it is in quarantine now.
+        """
+        for _ in range(_ROUNDS):
+            fd = self._open(digest)
+            try:
+                with self._folders.errors("lock", digest):
+                    wait_lock(self._ops, fd, watch)
+                    mine = self._ops.fstat(fd)
+                look = self.look(digest)
+                if look and (look.st_dev, look.st_ino) == (mine.st_dev, mine.st_ino):
+                    yield Held(fd, digest)
+                    return
+            finally:
+                self._ops.close(fd)
+        raise self.busy(digest)
+
+    @contextmanager
+    def reading(self, digest: Digest) -> Iterator[int]:
+        """The blob, open for reading, not vouched for.
+
+        Raises:
+            ArtifactNotFound, IntegrityError: as `hold`.
+        """
+        fd = self._open(digest)
+        try:
+            yield fd
+        finally:
+            self._ops.close(fd)
+
+    def _open(self, digest: Digest) -> int:
+        look = self.look(digest)
+        if look is not None and not modes.S_ISREG(look.st_mode):
+            known = self._ledger.find([digest]).get(digest)
+            self.set_aside(digest, "no regular file", known, time.monotonic())
+        with self._folders.errors("open", digest):
+            try:
+                return self._ops.open(layout.blob_name(digest), READ, dir_fd=self._folders.blobs)
+            except FileNotFoundError:
+                self.find([digest])  # so that the ledger says MISSING
+        raise ArtifactNotFound(
+            f"the store has no blob {digest}",
+            hint="Pull the model again; what is missing is fetched.",
+            digests=[digest],
+        )
+
+    # Publishing
+
+    @contextmanager
+    def temp(self, watch: Watch = ALONE) -> Iterator[Temp]:
+        """A new file of ours in `tmp`, gone at the end; its lock says that we live."""
+        name = unique("put")
+        with self._folders.errors("make a file in", layout.TMP):
+            fd = self._ops.open(name, CREATE, 0o600, dir_fd=self._folders.tmp)
+        try:
+            with self._folders.errors("lock", name):
+                wait_lock(self._ops, fd, watch)
+            yield Temp(fd, name)
+        finally:
+            self._ops.close(fd)
+            with self._folders.errors("remove", name):
+                discard(self._ops, name, dir_fd=self._folders.tmp)
+
+    def publish(self, temp: Temp, received: Received, expect: Expected, watch: Watch) -> BlobRecord:
+        """Give received bytes their name; when they have it already, vouch for what is there."""
+        digest = received.digest
+        with self._folders.errors("write", expect.name, need=received.size):
+            self._ops.fchmod(temp.fd, 0o444)
+            sealed = self.seal(temp.fd)
+            self._ops.fsync(temp.fd)
+        for _ in range(_ROUNDS):
+            with self._folders.errors("publish", expect.name, need=received.size):
+                if self._name(temp, digest):
+                    return self.note(digest, sealed, self._ops.fstat(temp.fd))
+            try:
+                return self.vouch(digest, watch)
+            except (ArtifactNotFound, IntegrityError):
+                continue  # it went, or was wrong and is in quarantine: the name is free
+        raise self.busy(digest)
+
+    def _name(self, temp: Temp, digest: Digest) -> bool:
+        """Whether `temp` is the blob now; a blob that is there already stays."""
+        with self._shard(digest) as shard:
+            if not self._link(temp, digest, shard):
+                return False
+            self._ops.fsync(shard)
+        discard(self._ops, temp.name, dir_fd=self._folders.tmp)
+        return True
+
+    def _link(self, temp: Temp, digest: Digest, shard: int) -> bool:
+        between = {"source_fd": self._folders.tmp, "target_fd": shard}
+        try:
+            self._ops.link(temp.name, digest, **between)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # No hard links here: a rename is as atomic, and replaces only equal bytes.
+            if self.look(digest) is not None:
+                return False
+            self._ops.rename(temp.name, digest, **between)
+        return True
+
+    @contextmanager
+    def _shard(self, digest: Digest) -> Iterator[int]:
+        fd = open_folder(self._ops, digest[:2], self._folders.blobs)
+        try:
+            yield fd
+        finally:
+            self._ops.close(fd)
+
+    # Setting aside
+
+    def set_aside(
+        self, digest: Digest, actual: str, known: BlobRecord | None, started: float
+    ) -> NoReturn:
+        """Move what stands under `digest` to quarantine and raise `IntegrityError`."""
+        path = layout.blob_path(digest)
+        record = known or BlobRecord(digest=digest, size=0, state=BlobState.MISSING, path=path)
+        # First the ledger: once the name is free, another may publish and record the right bytes.
+        news = {"state": BlobState.QUARANTINED, "proof": None, "verified_at": None}
+        self._ledger.record([record.model_copy(update=news)])
+        kept = self._move_aside(digest)
+        fields = {
+            "hash": digest,
+            "file_path": path,
+            "duration_ms": _since(started),
+            "actual": actual,
+            "quarantine_path": kept,
+        }
+        _log.error("artifact_quarantined", extra=fields)
+        raise IntegrityError(
+            f"{path}: its sha256 should be {digest}, but it is {actual}",
+            hint=f"It was moved to {kept}. Pull the model again; the blob is fetched anew.",
+            path=path,
+            expected=digest,
+            actual=actual,
+            digests=[digest],
+        )
+
+    def _move_aside(self, digest: Digest) -> str:
+        kept = unique(digest)
+        with self._folders.errors("set aside", digest), self._shard(digest) as shard:
+            try:
+                self._ops.rename(digest, kept, source_fd=shard, target_fd=self._folders.quarantine)
+            except FileNotFoundError:
+                return "nowhere: it was gone"
+            self._ops.fsync(shard)
+            self._ops.fsync(self._folders.quarantine)
+        return f"{layout.QUARANTINE}/{kept}"
+
+    def busy(self, digest: Digest) -> StoreUnavailable:
+        """The error for a blob that does not stand still."""
+        return StoreUnavailable(
+            f"the blob {digest} in {self._folders.root} keeps changing",
+            hint="Something else writes into the store's folders; let modelhub alone do that.",
+        )
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,195 @@
+"""Every file operation of the store, in one small class.
+
+A recording fake or a wrapper that fails the n-th call takes its place in tests; nothing else in
+the store calls the operating system.
+"""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+Check = Callable[[], None]
+OnBytes = Callable[[int], None]
+
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+
+# From linux/fs.h: _IOW(0x94, 9, int)
+_FICLONE = 0x40049409
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS})
+_LONGEST_NAP = 0.05
+
+
+class FsOps:
+    """Thin names for the system's calls. Each raises `OSError` as the system gives it.
+
+    Paths are relative to `dir_fd` where one is given, and the last part is never followed when
+    it is a symbolic link.
+    """
+
+    def open(self, path: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None) -> int:
+        return os.open(path, flags | os.O_CLOEXEC, mode, dir_fd=dir_fd)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def pread(self, fd: int, buffer: memoryview, offset: int) -> int:
+        """Fill `buffer` from the left with the file's bytes from `offset` on; 0 at the end."""
+        return os.preadv(fd, [buffer], offset)
+
+    def pwrite(self, fd: int, data: memoryview, offset: int) -> int:
+        return os.pwrite(fd, data, offset)
+
+    def append(self, fd: int, data: memoryview) -> int:
+        """Write to the end of a file opened with `O_APPEND`."""
+        return os.write(fd, data)
+
+    def fsync(self, fd: int) -> None:
+        """Make a file's bytes, or a folder's names, survive a power cut."""
+        if full := getattr(fcntl, "F_FULLFSYNC", None):  # macOS: fsync stops at the disk's cache
+            fcntl.fcntl(fd, full)
+        else:
+            os.fsync(fd)
+
+    def fstat(self, fd: int) -> os.stat_result:
+        return os.fstat(fd)
+
+    def lstat(self, path: str, *, dir_fd: int | None = None) -> os.stat_result:
+        return os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+
+    def free(self, fd: int) -> int | None:
+        """Free bytes on the file system of `fd`; `None` where it does not say."""
+        room = os.fstatvfs(fd)
+        return room.f_bavail * room.f_frsize if room.f_blocks else None
+
+    def fchmod(self, fd: int, mode: int) -> None:
+        os.fchmod(fd, mode)
+
+    def futime(self, fd: int, atime_ns: int, mtime_ns: int) -> None:
+        os.utime(fd, ns=(atime_ns, mtime_ns))
+
+    def link(self, source: str, target: str, *, source_fd: int, target_fd: int) -> None:
+        """A second name; `FileExistsError` when `target` is taken."""
+        os.link(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd, follow_symlinks=False)
+
+    def rename(
+        self, source: str, target: str, *, source_fd: int | None = None, target_fd: int | None = None
+    ) -> None:
+        """Another name, in place of what stands there."""
+        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+
+    def symlink(self, content: str, path: str, *, dir_fd: int) -> None:
+        os.symlink(content, path, dir_fd=dir_fd)
+
+    def readlink(self, path: str, *, dir_fd: int) -> str:
+        return os.readlink(path, dir_fd=dir_fd)
+
+    def reflink(self, source: int, target: int) -> None:
+        """Let `target` share the blocks of `source` until one is written (`FICLONE`)."""
+        fcntl.ioctl(target, _FICLONE, source)
+
+    def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
+        os.unlink(path, dir_fd=dir_fd)
+
+    def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        os.mkdir(path, mode, dir_fd=dir_fd)
+
+    def makedirs(self, path: str) -> None:
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+    def writable(self, path: str, *, dir_fd: int) -> bool:
+        """Whether this process may make names in the folder."""
+        return os.access(path, os.W_OK | os.X_OK, dir_fd=dir_fd)
+
+    def listdir(self, fd: int) -> list[str]:
+        return os.listdir(fd)
+
+    def try_lock(self, fd: int) -> bool:
+        """Take the file's advisory lock; False when another open file of it holds the lock."""
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _no_bytes(_count: int) -> None:
+    """Nobody to tell."""
+
+
+def _no_check() -> None:
+    """Nothing to ask: the work may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on while bytes move: told the size of each chunk, asked whether to go on."""
+
+    on_bytes: OnBytes = _no_bytes
+    check: Check = _no_check
+
+    @classmethod
+    def of(cls, on_bytes: OnBytes | None, check: Check | None) -> Self:
+        return cls(on_bytes or _no_bytes, check or _no_check)
+
+
+ALONE = Watch()
+
+
+def wait_lock(ops: FsOps, fd: int, watch: Watch = ALONE) -> None:
+    """Wait for the file's lock, asking `watch` meanwhile; `close` gives it back.
+
+    Locks here save work, never data: where the file system has none, the work goes on.
+    """
+    nap = 0.001
+    try:
+        while not ops.try_lock(fd):
+            watch.check()
+            time.sleep(nap)
+            nap = min(2 * nap, _LONGEST_NAP)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+@contextmanager
+def opened(
+    ops: FsOps, path: str, flags: int, mode: int = 0o600, *, dir_fd: int | None = None
+) -> Iterator[int]:
+    """An open file that is closed at the end."""
+    fd = ops.open(path, flags, mode, dir_fd=dir_fd)
+    try:
+        yield fd
+    finally:
+        ops.close(fd)
+
+
+def pwrite_all(ops: FsOps, fd: int, data: memoryview, offset: int) -> None:
+    """All of `data` from `offset` on, however few bytes the system takes at a time."""
+    while data:
+        count = ops.pwrite(fd, data, offset)
+        data, offset = data[count:], offset + count
+
+
+def discard(ops: FsOps, path: str, *, dir_fd: int | None = None) -> None:
+    """Remove a name that may be gone already."""
+    try:
+        ops.unlink(path, dir_fd=dir_fd)
+    except FileNotFoundError:
+        return
+
+
+def read_all(ops: FsOps, fd: int, offset: int = 0) -> bytes:
+    """What a file has from `offset` on, as far as it goes now."""
+    buffer = memoryview(bytearray(max(0, ops.fstat(fd).st_size - offset)))
+    done = 0
+    while done < len(buffer) and (count := ops.pread(fd, buffer[done:], offset + done)):
+        done += count
+    return bytes(buffer[:done])

@@ -1,0 +1,276 @@
+"""The content-addressed store on a folder of this machine."""
+
+import logging
+import os
+import stat as modes
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
+from modelhub.facts import BlobRecord, BlobState, Snapshot
+from modelhub.refs import Digest, RepoPath, check_tree
+from modelhub.store import layout
+from modelhub.store.blobs import Blobs, Clock
+from modelhub.store.folders import Folders, root_of
+from modelhub.store.fsops import ALONE, READ, Check, FsOps, OnBytes, Watch, discard, opened, read_all
+from modelhub.store.intake import ByteStream, Expected, receive
+from modelhub.store.ports import Ledger
+from modelhub.store.proof import host_id
+from modelhub.store.snapshots import Snapshots
+
+_log = logging.getLogger("modelhub.store")
+
+Level = Literal["proof", "full", "off"]
+_LEVELS = ("proof", "full", "off")
+_DAY = 86_400.0
+
+
+class Store:
+    """Blobs under a root folder, with a ledger that remembers what was proven of them.
+
+    Safe to share between threads; several processes may use one root with one ledger. Callbacks:
+    `on_bytes(count)` is told of every chunk that was received or hashed, in bytes; `check()` is
+    called between chunks and may raise to stop the work.
+    """
+
+    def __init__(self, folders: Folders, ledger: Ledger, *, clock: Clock, host: str) -> None:
+        self._folders = folders
+        self._ops = folders.ops
+        self._ledger = ledger
+        self._clock = clock
+        self._blobs = Blobs(folders, ledger, clock, host)
+        self._snapshots = Snapshots(folders, self._blobs)
+
+    @classmethod
+    def open(
+        cls,
+        place: str | os.PathLike[str],
+        ledger: Ledger,
+        *,
+        ops: FsOps | None = None,
+        clock: Clock = time.time_ns,
+        host: str | None = None,
+    ) -> Self:
+        """The store at `place`, a folder or `file:///folder`, made when it is missing.
+
+        `clock` gives nanoseconds since 1970; `host` names the machine in proofs. What writers that
+        died more than a day ago left in `tmp` is removed.
+
+        Raises:
+            StoreUnavailable: another scheme; a folder that cannot be made, read or written.
+        """
+        folders = Folders(root_of(place), ops or FsOps())
+        store = cls(folders, ledger, clock=clock, host=host or host_id())
+        try:
+            store.sweep()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @property
+    def root(self) -> Path:
+        """The store's folder."""
+        return self._folders.root
+
+    @property
+    def uri(self) -> str:
+        """The store's folder as `file:///…`."""
+        return self.root.as_uri()
+
+    def path(self, digest: Digest) -> Path:
+        """Where the blob is, or would be."""
+        return self.root / layout.blob_path(digest)
+
+    def put(
+        self,
+        stream: ByteStream,
+        *,
+        expect: Expected,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> BlobRecord:
+        """Take all bytes of `stream`; they get their name only if they are the promised ones.
+
+        Bytes that are here already are compared and not stored again.
+
+        Raises:
+            IntegrityError: other bytes, fewer or more than promised; nothing is kept.
+            StoreFull: before the first byte when `expect.size` does not fit, else when it happens.
+            StoreUnavailable: the folder cannot be written.
+        """
+        started = time.monotonic()
+        watch = Watch.of(on_bytes, check)
+        self._refuse_too_big(expect)
+        with self._blobs.temp(watch) as temp:
+            received = receive(stream, temp.fd, expect, self._folders, watch)
+            record = self._blobs.publish(temp, received, expect, watch)
+        fields = {
+            "hash": record.digest,
+            "file_path": expect.name,
+            "bytes": record.size,
+            "duration_ms": round((time.monotonic() - started) * 1000),
+        }
+        _log.info("artifact_stored", extra=fields)
+        return record
+
+    def _refuse_too_big(self, expect: Expected) -> None:
+        free = self._folders.free()
+        if free is not None and expect.size is not None and expect.size > free:
+            raise self._folders.full(expect.name, expect.size)
+
+    def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
+        """The records of those that are here, by one query and a look at each file.
+
+        A file that is gone is recorded as missing; one that has come back, as present.
+        """
+        return self._blobs.find(digests)
+
+    def present(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Those that are here; see `find`."""
+        return frozenset(self.find(digests))
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """The bytes of a small blob, hashed as they are read.
+
+        Raises:
+            InvalidInput: it has more than `limit` bytes.
+            ArtifactNotFound: it is not here.
+            IntegrityError: it held other bytes, and is in quarantine now.
+        """
+        with self._blobs.reading(digest) as fd, self._folders.errors("read", digest):
+            size = self._ops.fstat(fd).st_size
+            if size > limit:
+                raise InvalidInput(
+                    f"the blob {digest.short} has {size} bytes, more than the limit of {limit}",
+                    hint="Open its path instead of reading it whole.",
+                    field="limit",
+                )
+            data = read_all(self._ops, fd)
+        if Digest.of(data) != digest:
+            self._blobs.vouch(digest, ALONE, rehash=True)
+            raise self._blobs.busy(digest)
+        return data
+
+    def verify(
+        self,
+        digests: Iterable[Digest],
+        level: Level = "proof",
+        *,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Mapping[Digest, BlobRecord]:
+        """The records of blobs that are right.
+
+        `proof`: by one query and a look at each file; a blob without a proof that holds is hashed, and
+        its proof renewed. `full`: every blob is hashed. `off`: what is on record is believed.
+
+        Raises:
+            IntegrityError: some held other bytes; they are in quarantine now. `details["digests"]`
+                names all that must be fetched again, missing ones too.
+            ArtifactNotFound: some are not here (`details["digests"]`).
+            StoreUnavailable: one cannot be read.
+        """
+        if level not in _LEVELS:
+            raise InvalidInput(
+                f"level must be one of {', '.join(_LEVELS)}, not {level!r}", field="level"
+            )
+        wanted = tuple(dict.fromkeys(digests))
+        known = self._ledger.find(wanted)
+        good: dict[Digest, BlobRecord] = {}
+        failures: list[ModelHubError] = []
+        watch = Watch.of(on_bytes, check)
+        for digest in wanted:
+            record = known.get(digest)
+            try:
+                good[digest] = self._believed(record, level) or self._blobs.vouch(
+                    digest, watch, rehash=level == "full"
+                )
+            except (IntegrityError, ArtifactNotFound) as error:
+                failures.append(error)
+        if failures:
+            raise _together(failures)
+        return good
+
+    def _believed(self, record: BlobRecord | None, level: Level) -> BlobRecord | None:
+        """The record, when at this level nothing need be read for it."""
+        if record is None or record.state is not BlobState.PRESENT or level == "full":
+            return None
+        return record if level == "off" or self._blobs.proven(record) else None
+
+    def link(
+        self,
+        vendor: str,
+        name: str,
+        commit: str,
+        files: Mapping[RepoPath, Digest],
+        *,
+        level: Level = "proof",
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Snapshot:
+        """Verify `files` and make or extend the snapshot folder so that it has them.
+
+        What is right already is left alone, what is wrong is replaced, other files stay; every
+        file appears whole or not at all. How each hangs together with its blob is in `.files`.
+
+        Raises:
+            IntegrityError, ArtifactNotFound: as `verify`.
+            UnsafePath: two of the names collide, or the repository's name is none.
+            StoreFull, StoreUnavailable
+        """
+        folder = layout.snapshot_folder(vendor, name, commit)
+        check_tree(files)
+        records = self.verify(files.values(), level, on_bytes=on_bytes, check=check)
+        sizes = {digest: record.size for digest, record in records.items()}
+        watch = Watch.of(on_bytes, check)
+        linked = self._snapshots.build(folder, files, sizes, watch)
+        return Snapshot(
+            repo=f"{vendor}/{name}" if vendor else name,
+            commit=commit,
+            path=self.root / layout.SNAPSHOTS / folder,
+            files=linked,
+        )
+
+    def sweep(self, older_than: float = _DAY) -> int:
+        """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many."""
+        before = self._clock() - int(older_than * 1e9)
+        with self._folders.errors("sweep", layout.TMP):
+            return sum(
+                self._sweep_one(tmp, name, before)
+                for tmp in {self._folders.tmp, self._folders.staging}
+                for name in self._ops.listdir(tmp)
+            )
+
+    def _sweep_one(self, tmp: int, name: str, before: int) -> bool:
+        try:
+            look = self._ops.lstat(name, dir_fd=tmp)
+            if look.st_mtime_ns > before or modes.S_ISDIR(look.st_mode):
+                return False
+            if modes.S_ISREG(look.st_mode):
+                with opened(self._ops, name, READ, dir_fd=tmp) as fd:
+                    if not self._ops.try_lock(fd):
+                        return False  # its writer lives
+            discard(self._ops, name, dir_fd=tmp)
+        except FileNotFoundError:
+            return False  # its writer ended
+        return True
+
+    def close(self) -> None:
+        """Give back the folders that are held open; the store cannot be used after it."""
+        self._folders.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _together(failures: list[ModelHubError]) -> ModelHubError:
+    """One error for several blobs: the worst, with all their digests in its details."""
+    worst = next((one for one in failures if isinstance(one, IntegrityError)), failures[0])
+    worst.details["digests"] = [digest for one in failures for digest in one.details["digests"]]
+    return worst

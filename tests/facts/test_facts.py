@@ -1,0 +1,90 @@
+import pytest
+from pydantic import ValidationError
+
+from modelhub.errors import Cancelled, DeadlineExceeded, InvalidInput
+from modelhub.facts import Call, Component, Model, Progress, RepoFile, RepoListing, Report, Token, Variant
+from modelhub.facts.base import human_bytes, table
+
+COMMIT = "0" * 40
+
+
+def report() -> Report:
+    file = RepoFile(path="a-q8_0.gguf", size=3)
+    part = Component(name="model", repo="v/a", commit=COMMIT, files=(file, file.model_copy(update={"size": 4})))
+    variant = Variant(name="q8_0", format="gguf", precision="q8_0", parameters=1234, components=(part,))
+    model = Model(name="a", task="text-generation", category="llm", context_length=2048, variants=(variant,))
+    return Report(repo="v/a", source="huggingface", commit=COMMIT, models=(model,))
+
+
+def test_bytes_are_sums_and_survive_json():
+    known = report()
+    assert known.models[0].variants[0].bytes == 7
+    assert known.model_dump()["models"][0]["variants"][0]["bytes"] == 7
+    assert Report.model_validate_json(known.model_dump_json()) == known
+    assert Report.model_validate(known.model_dump()) == known
+
+
+def test_a_report_prints_as_a_table_and_its_repr_is_one_line():
+    text = str(report())
+    assert "q8_0" in text
+    assert "1,234" in text
+    assert "context 2,048 tokens" in text
+    assert "\n" not in repr(report())
+
+
+def test_facts_are_frozen_and_refuse_unknown_fields():
+    with pytest.raises(ValidationError):
+        report().repo = "other"
+    with pytest.raises(ValidationError):
+        RepoFile(path="a", size=1, colour="red")
+
+
+def test_a_listing_takes_no_unsafe_path_and_no_odd_commit():
+    with pytest.raises(ValueError, match="unsafe file name"):
+        RepoFile(path="../x", size=1)
+    with pytest.raises(ValidationError):
+        RepoFile(path="x", size=-1)
+    with pytest.raises(ValidationError):
+        RepoListing.model_validate(
+            {"repo": {"source": "s", "vendor": "v", "name": "n"}, "commit": "main", "revision": "main", "files": [], "source_uri": ""}
+        )
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1_500_000, "1.5 MB"), (999_600_000, "1 GB"), (2_000 * 10**9, "2 TB")],
+)
+def test_bytes_for_people(count, shown):
+    assert human_bytes(count) == shown
+
+
+def test_a_table_without_rows_has_its_headers():
+    assert table(("a", "b"), []) == "a  b"
+
+
+def test_a_call_is_cancelled_or_late():
+    call = Call()
+    call.check()
+    call.cancel()
+    with pytest.raises(Cancelled):
+        call.check()
+    with pytest.raises(DeadlineExceeded):
+        Call(timeout=1e-9).check()
+    with pytest.raises(InvalidInput):
+        Call(timeout=-1)
+    with pytest.raises(InvalidInput):
+        Call(timeout=float("nan"))
+    assert Call().remaining is None
+
+
+def test_one_token_cancels_many_calls():
+    token = Token()
+    calls = [Call(token=token), Call(token=token)]
+    token.cancel()
+    assert all(call.token.cancelled for call in calls)
+
+
+def test_a_call_reports_progress():
+    seen: list[Progress] = []
+    Call(on_progress=seen.append).progress(3, 40, b"png")
+    assert (seen[0].done, seen[0].total, seen[0].unit, seen[0].preview) == (3, 40, "steps", b"png")

@@ -1,0 +1,76 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelhub.errors import InvalidInput
+from modelhub.facts import Call
+from modelhub.runtimes import Runtimes, SharedParts, find_device
+from modelhub.runtimes.echo import answer
+from modelhub.tasks import ChatRequest, FinishReason, chat_request
+from tests.runtimes.contract import Case, RuntimeContract, Subject, on_another_device
+from tests.runtimes.zoo import chat_bundle
+
+
+class TestEcho(RuntimeContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def subject(cls) -> Subject:
+        return Subject(Runtimes().load("echo"), chat_bundle())
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def cases(cls) -> list[Case]:
+        texts = ["Name three rivers.", " two\n lines, blanks kept \n", "Zürich 東京 🦊"]
+        return [Case(chat_request(text), text) for text in texts]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def endless(cls) -> Subject:
+        return Subject(Runtimes().load("echo"), chat_bundle(), {"delay": 0.05})
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def endless_request(cls) -> ChatRequest:
+        return chat_request("word " * 2000)
+
+    def test_it_is_never_chosen_by_itself(self, subject: Subject) -> None:
+        view = next(view for view in Runtimes().views() if view.name == "echo")
+        assert view.explicit
+        assert view.usable
+        assert view.priority < 0
+
+    def test_it_runs_anywhere(self, subject: Subject) -> None:
+        variant = subject.bundle.variant
+        assert subject.runtime.supports(variant, on_another_device("cuda")).ok
+        assert subject.runtime.footprint(subject.bundle.model, variant, {}) == 0
+
+    def test_the_delay_has_bounds(self, subject: Subject) -> None:
+        with pytest.raises(InvalidInput, match="delay"):
+            subject.runtime.load(subject.bundle, find_device("cpu"), {"delay": -1}, SharedParts())
+
+    def test_it_answers_the_last_user_message(self, subject: Subject) -> None:
+        turns = [
+            {"role": "user", "content": "first"},
+            {"role": "assistant", "content": "no"},
+            {"role": "user", "content": "second one"},
+            {"role": "assistant", "content": "well"},
+        ]
+        reply = subject.load().infer(chat_request(turns), Call())
+        assert reply.text == "second one"
+        assert reply.usage.prompt_tokens == 5
+
+
+@given(st.text(min_size=1), st.integers(1, 20))
+def test_no_letter_is_lost_and_no_more_words_than_asked(text: str, most: int) -> None:
+    words, finish = answer(chat_request(text))
+    assert finish is FinishReason.STOP
+    assert "".join(words) == (text if text.split() else "")
+    cut, _ = answer(chat_request(text, max_tokens=most))
+    assert cut == words[:most]
+
+
+@given(st.text(min_size=1), st.text(min_size=1, max_size=3))
+def test_a_stop_never_appears(text: str, stop: str) -> None:
+    words, _ = answer(chat_request(text, stop=stop))
+    assert stop not in "".join(words)
+    assert text.startswith("".join(words))

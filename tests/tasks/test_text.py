@@ -1,0 +1,81 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelhub.errors import InvalidInput
+from modelhub.tasks import TASKS, ChatRequest, Message, Role, chat_request, find_task
+
+
+def test_a_text_becomes_a_user_message():
+    assert chat_request("hello").messages == (Message(role=Role.USER, content="hello"),)
+
+
+def test_openai_text_parts_are_joined():
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    assert chat_request([{"role": "user", "content": parts}]).messages[0].content == "ab"
+
+
+def test_a_part_that_is_no_text_is_refused_by_its_type():
+    with pytest.raises(InvalidInput, match="image_url"):
+        chat_request([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}])
+
+
+def test_messages_may_be_made_or_come_from_a_generator():
+    made = Message(role=Role.USER, content="x")
+    assert chat_request(message for message in [made]).messages == (made,)
+
+
+def test_one_stop_text_or_several():
+    assert chat_request("x", stop="end").stop == ("end",)
+    assert chat_request("x", stop=["a", "b"]).stop == ("a", "b")
+    assert chat_request("x", stop=None).stop == ()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("temperature", -0.1),
+        ("temperature", "hot"),
+        ("top_p", 0),
+        ("top_k", -1),
+        ("max_tokens", -5),
+        ("seed", 1 << 32),
+        ("stop", ["x"] * 17),
+        ("n_predict", 3),
+    ],
+)
+def test_what_is_out_of_range_is_named_with_what_came(field, value):
+    with pytest.raises(InvalidInput) as caught:
+        chat_request("x", **{field: value})
+    assert field in caught.value.message
+    assert caught.value.hint
+    if field not in {"stop", "n_predict"}:
+        assert repr(value) in caught.value.message
+
+
+@given(
+    st.builds(
+        dict,
+        max_tokens=st.none() | st.integers(1, 1 << 31),
+        temperature=st.none() | st.floats(0, 100),
+        top_p=st.none() | st.floats(0, 1, exclude_min=True),
+        top_k=st.none() | st.integers(0, 1 << 31),
+        seed=st.none() | st.integers(0, (1 << 32) - 1),
+        stop=st.lists(st.text(min_size=1, max_size=9), max_size=16),
+    ),
+    st.text(min_size=1),
+)
+def test_every_good_request_survives_json(params, text):
+    request = chat_request(text, **params)
+    assert ChatRequest.model_validate_json(request.model_dump_json()) == request
+
+
+def test_tasks_are_found_by_every_name_they_have():
+    for task in TASKS:
+        for name in (task.subtask or task.id, *task.aliases):
+            assert find_task(name).id == task.id
+            assert find_task(name.upper().replace("-", "_")).id == task.id
+    assert find_task("llm").id == "text-generation"
+    assert find_task("detect_faces").subtask == "face-detection"
+    with pytest.raises(InvalidInput, match="cooking"):
+        find_task("cooking")
