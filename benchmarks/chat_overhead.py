@@ -7,10 +7,14 @@ script and kept in an ignored folder: on a model of a few megabytes every Python
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness import CACHE, Claim, arguments, interleave, note, ratio, report
 from random_llama import write_random_llama
+
+from modelhub import Hub
 
 PROMPT = "Tell me about " + "rivers and mountains and towns " * 5
 TOKENS = 64
@@ -28,8 +32,6 @@ def main() -> int:
 
 
 def measure(path: Path, home: str, rounds: int) -> Claim:
-    from modelhub import Hub
-
     bare = bare_engine(path)
     with Hub(home=home, progress=False) as hub:
         # Each round asks something else, so that neither side lives off its prompt cache.
@@ -45,18 +47,18 @@ def measure(path: Path, home: str, rounds: int) -> Claim:
     return ratio("llama_server in-process chat, one caller", through, alone, 0.98, "tokens/s")
 
 
-def timed(ask, text: str) -> float:
+def timed(ask: Callable[[str], int], text: str) -> float:
     began = time.perf_counter()
     count = ask(text)
     assert count == TOKENS, f"{count} tokens written, {TOKENS} expected"
     return count / (time.perf_counter() - began)
 
 
-def hub_tokens(hub, path: Path, text: str) -> int:
+def hub_tokens(hub: Hub, path: Path, text: str) -> int:
     return hub.chat(path, text, max_tokens=TOKENS, temperature=0).usage.completion_tokens
 
 
-def bare_engine(path: Path):
+def bare_engine(path: Path) -> Any:
     """The engine with the settings that modelhub gives it, and nothing of modelhub."""
     from xllamacpp import CommonParams, Server
 
@@ -71,8 +73,8 @@ def bare_engine(path: Path):
     return Server(params)
 
 
-def bare_tokens(server, text: str) -> int:
-    done = []
+def bare_tokens(server: Any, text: str) -> int:
+    done: list[Any] = []
     server.handle_chat_completions(
         {
             "messages": [{"role": "user", "content": text}],
@@ -83,7 +85,7 @@ def bare_tokens(server, text: str) -> int:
         },
         lambda chunk: done.append(chunk.get("usage")),
     )
-    return next(usage for usage in reversed(done) if usage)["completion_tokens"]
+    return int(next(usage for usage in reversed(done) if usage)["completion_tokens"])
 
 
 if __name__ == "__main__":

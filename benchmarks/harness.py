@@ -80,7 +80,15 @@ def ratio(
     low, high = bootstrap(pairs)
     middle = statistics.median(pairs)
     return Ratio(
-        name, statistics.median(subject), statistics.median(baseline), middle, low, high, target, middle >= target, unit
+        name,
+        statistics.median(subject),
+        statistics.median(baseline),
+        middle,
+        low,
+        high,
+        target,
+        middle >= target,
+        unit,
     )
 
 

@@ -6,10 +6,21 @@ import time
 
 from harness import absolute, arguments, interleave, report
 
-HEAVY = (
-    "torch transformers diffusers onnxruntime llama_cpp xllamacpp numpy sqlalchemy alembic "
-    "huggingface_hub starlette rich pydantic"
-).split()
+HEAVY = [
+    "torch",
+    "transformers",
+    "diffusers",
+    "onnxruntime",
+    "llama_cpp",
+    "xllamacpp",
+    "numpy",
+    "sqlalchemy",
+    "alembic",
+    "huggingface_hub",
+    "starlette",
+    "rich",
+    "pydantic",
+]
 
 
 def main() -> int:

@@ -13,9 +13,7 @@ import numpy as np
 
 LAYERS, HIDDEN, HEADS, KV_HEADS, FEED_FORWARD, VOCABULARY = 24, 1024, 16, 8, 2816, 32_000
 CONTEXT = 2048
-TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
-)
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
 BLOCK = np.dtype([("scale", np.float16), ("weights", np.int8, (32,))])
 
 
@@ -64,8 +62,12 @@ def vocabulary() -> tuple[list[str], list[int]]:
     others = [byte for byte in range(256) if byte not in printable]
     letters = [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]
     made_up = ("\u0120" + "".join(word) for word in itertools.product(string.ascii_lowercase, repeat=4))
-    tokens = special + letters + list(itertools.islice(made_up, VOCABULARY - len(special) - len(letters)))
-    kinds = [gguf.TokenType.CONTROL] * len(special) + [gguf.TokenType.NORMAL] * (len(tokens) - len(special))
+    tokens = (
+        special + letters + list(itertools.islice(made_up, VOCABULARY - len(special) - len(letters)))
+    )
+    kinds = [gguf.TokenType.CONTROL] * len(special) + [gguf.TokenType.NORMAL] * (
+        len(tokens) - len(special)
+    )
     return tokens, kinds
 
 

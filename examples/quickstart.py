@@ -87,7 +87,7 @@ def tell(settings: Settings, model: str, question: str) -> None:
         print(f"{again.fetched_bytes:,} bytes fetched, {again.reused_bytes:,} were here")
         ask(hub, model, question)
         for job in hub.jobs.list():
-            print(repr(job))
+            print(job)
 
 
 def ask(hub: Hub, model: str, question: str) -> None:

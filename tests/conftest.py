@@ -6,11 +6,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+Execute = Callable[[str], Any]
+
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
@@ -22,7 +25,7 @@ def postgres_url() -> Iterator[str]:
         server = _pgserver().get_server(folder / "data", cleanup_mode="stop")
         try:
             url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
-            with _admin(url) as execute:
+            with _connected(url) as execute:
                 # The data need not survive a power cut.
                 for setting in ("fsync", "synchronous_commit", "full_page_writes"):
                     execute(f"ALTER SYSTEM SET {setting} = off")
@@ -35,31 +38,19 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def new_postgres(postgres_url: str) -> Iterator[Callable[[str], str]]:
-    """Makes a database as a copy of the one named, and gives its URL; all are dropped at the end."""
-    numbers = count(1)
-    made: list[str] = []
+def postgres_current(postgres_url: str) -> str:
+    """A database with the current schema. Tests share it, since PostgreSQL takes long to make one."""
+    from modelhub.registry import Registry
 
-    def make(template: str) -> str:
-        made.append(f"test_{next(numbers)}")
-        with _admin(postgres_url) as execute:
-            execute(f"CREATE DATABASE {made[-1]} TEMPLATE {template}")
-        return _database(postgres_url, made[-1])
-
-    yield make
-    with _admin(postgres_url) as execute:
-        for name in reversed(made):
-            execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = _create(postgres_url, "current")
+    Registry.upgrade(url)
+    return url
 
 
 @pytest.fixture(scope="session")
-def postgres_template(new_postgres: Callable[[str], str]) -> str:
-    """The name of a database with the current schema."""
-    from modelhub.registry import Registry
-
-    url = new_postgres("template1")
-    Registry.upgrade(url)
-    return url.partition("?")[0].rpartition("/")[2]
+def postgres_empty(postgres_url: str) -> str:
+    """A database without a schema, which tests share."""
+    return _create(postgres_url, "empty")
 
 
 @pytest.fixture(scope="session")
@@ -74,18 +65,28 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of this test alone, with the current schema; the test runs on both kinds."""
+    """A database with the current schema and nothing else; the test runs on both kinds."""
     if request.param == "postgres":
-        return request.getfixturevalue("new_postgres")(request.getfixturevalue("postgres_template"))
+        url = request.getfixturevalue("postgres_current")
+        with _alone(url) as execute:
+            tables = execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+            )
+            execute("SET session_replication_role = replica")  # no foreign key minds the order
+            execute("; ".join(f"DELETE FROM {table}" for (table,) in tables))
+        return url
     copy = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "modelhub.db")
     return f"sqlite:///{copy}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of this test alone, with nothing in it; the test runs on both kinds."""
+    """A database with nothing in it, not even a schema; the test runs on both kinds."""
     if request.param == "postgres":
-        return request.getfixturevalue("new_postgres")("template1")
+        url = request.getfixturevalue("postgres_empty")
+        with _alone(url) as execute:
+            execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        return url
     return f"sqlite:///{tmp_path / 'new' / 'modelhub.db'}"
 
 
@@ -103,13 +104,26 @@ def _pgserver() -> ModuleType:
 
 
 @contextmanager
-def _admin(url: str) -> Iterator[Callable[[str], object]]:
+def _connected(url: str) -> Iterator[Execute]:
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
         yield connection.execute
 
 
-def _database(url: str, name: str) -> str:
-    before, mark, query = url.partition("?")
+@contextmanager
+def _alone(url: str) -> Iterator[Execute]:
+    """A connection to the database, after every other was cut that an earlier test left open."""
+    with _connected(url) as execute:
+        execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        yield execute
+
+
+def _create(admin_url: str, name: str) -> str:
+    with _connected(admin_url) as execute:
+        execute(f"CREATE DATABASE {name}")
+    before, mark, query = admin_url.partition("?")
     return f"{before.rpartition('/')[0]}/{name}{mark}{query}"

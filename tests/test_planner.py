@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelhub.errors import AmbiguousReference, InvalidInput, RuntimeNotFound, TaskNotSupported, VariantNotFound
+from modelhub.errors import (
+    AmbiguousReference,
+    InvalidInput,
+    RuntimeNotFound,
+    TaskNotSupported,
+    VariantNotFound,
+)
 from modelhub.facts import Component, Device, Model, RepoFile, Report, RuntimeView, Variant
 from modelhub.planner import Offer, Wish, candidates, check_runtime_name, choose_device, make_plan
 from modelhub.refs import Digest, Precision
@@ -18,7 +24,9 @@ ENGINE = RuntimeView(name="engine", tasks=("text-generation",), formats=("gguf",
 
 
 def variant(precision: str, size: int, name: str | None = None) -> Variant:
-    file = RepoFile(path=f"model-{name or precision}.gguf", size=size, sha256=Digest.of((name or precision).encode()))
+    file = RepoFile(
+        path=f"model-{name or precision}.gguf", size=size, sha256=Digest.of((name or precision).encode())
+    )
     part = Component(name="model", repo="a/b", commit=COMMIT, files=(file,))
     return Variant(name=name or precision, format="gguf", precision=precision, components=(part,))
 
@@ -33,7 +41,15 @@ def report(*models: Model) -> Report:
 
 def offers(known: Report, *views: RuntimeView, device: Device = CPU) -> list[Offer]:
     return [
-        Offer(view, m, v, device, ok=m.task in view.tasks, memory=v.bytes, reason="" if m.task in view.tasks else "no")
+        Offer(
+            view,
+            m,
+            v,
+            device,
+            ok=m.task in view.tasks,
+            memory=v.bytes,
+            reason="" if m.task in view.tasks else "no",
+        )
         for view in views
         for m in known.models
         for v in m.variants
@@ -41,7 +57,9 @@ def offers(known: Report, *views: RuntimeView, device: Device = CPU) -> list[Off
 
 
 def plan(known: Report, wish: Wish = Wish(), *views: RuntimeView, present=()):  # noqa: B008
-    return make_plan(known, wish, offers(known, *(views or (ENGINE,))), CPU, frozenset(present).__contains__)
+    return make_plan(
+        known, wish, offers(known, *(views or (ENGINE,))), CPU, frozenset(present).__contains__
+    )
 
 
 THREE = report(model(variant("q4_k_m", 2 * GB), variant("fp16", 20 * GB), variant("q8_0", 5 * GB)))
@@ -49,7 +67,12 @@ THREE = report(model(variant("q4_k_m", 2 * GB), variant("fp16", 20 * GB), varian
 
 def test_takes_the_best_quality_that_fits_and_says_what_did_not():
     chosen = plan(THREE)
-    assert (chosen.variant, chosen.runtime, chosen.device, chosen.fits) == ("q8_0", "engine", "cpu", True)
+    assert (chosen.variant, chosen.runtime, chosen.device, chosen.fits) == (
+        "q8_0",
+        "engine",
+        "cpu",
+        True,
+    )
     assert chosen.why[0] == "fp16 would need 20 GB of 8 GB free"
     assert "q8_0 is the best quality that fits" in chosen.why[1]
 
@@ -83,7 +106,11 @@ def test_nothing_fits_is_a_plan_with_the_smallest_that_says_so():
 
 def test_a_runtime_that_is_not_installed_gives_the_line_that_installs_it():
     lacking = ENGINE.model_copy(
-        update={"usable": False, "reason": "lacks xllamacpp", "install": 'pip install "modelhub[llama-server]"'}
+        update={
+            "usable": False,
+            "reason": "lacks xllamacpp",
+            "install": 'pip install "modelhub[llama-server]"',
+        }
     )
     chosen = plan(THREE, Wish(), lacking)
     assert chosen.runtime is None
@@ -92,7 +119,9 @@ def test_a_runtime_that_is_not_installed_gives_the_line_that_installs_it():
 
 
 def test_an_installed_runtime_wins_over_a_better_one_that_is_not():
-    better = ENGINE.model_copy(update={"name": "better", "priority": 50, "usable": False, "install": "pip"})
+    better = ENGINE.model_copy(
+        update={"name": "better", "priority": 50, "usable": False, "install": "pip"}
+    )
     assert plan(THREE, Wish(), better, ENGINE).runtime == "engine"
 
 

@@ -1,7 +1,7 @@
 """Chooses what to run: facts in, a `Plan` out. Touches nothing."""
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from modelhub.errors import (
@@ -96,7 +96,7 @@ def _narrow(pairs: Sequence[Pair], tag: str) -> list[Pair]:
     return exact or [pair for pair in pairs if tag in _names(*pair)]
 
 
-def _names(model: Model, variant: Variant) -> Set[str]:
+def _names(model: Model, variant: Variant) -> set[str]:
     names = {model.name, model.task, model.subtask, variant.format, variant.precision}
     for task in TASKS:
         if task.id == model.task and task.subtask == model.subtask:
@@ -133,11 +133,17 @@ def choose_device(devices: Sequence[Device], name: str | None) -> Device:
         if device.name == name.lower():
             return device
     names = ", ".join(device.name for device in devices)
-    raise InvalidInput(f"no device {name!r:.40} on this machine", hint=f"It has {names}.", field="device")
+    raise InvalidInput(
+        f"no device {name!r:.40} on this machine", hint=f"It has {names}.", field="device"
+    )
 
 
 def make_plan(
-    report: Report, wish: Wish, offers: Sequence[Offer], device: Device, present: Callable[[Digest], bool]
+    report: Report,
+    wish: Wish,
+    offers: Sequence[Offer],
+    device: Device,
+    present: Callable[[Digest], bool],
 ) -> Plan:
     """The plan for `wish`: the best-quality variant that an installed runtime can run within the
     device's free memory; else the nearest thing to it, with what is in the way.
@@ -205,7 +211,9 @@ def _why(
     pairs: Sequence[Pair], best: Offer | None, offers: Sequence[Offer], wish: Wish
 ) -> Iterable[str]:
     if best is None:
-        yield from dict.fromkeys(f"{offer.runtime.name}: {offer.reason}" for offer in offers if offer.reason)
+        yield from dict.fromkeys(
+            f"{offer.runtime.name}: {offer.reason}" for offer in offers if offer.reason
+        )
         return
     for _, variant in pairs:
         if variant.name == best.variant.name:
@@ -237,7 +245,7 @@ def _steps(
     if missing:
         count = f"{len(missing)} file" + ("s" if len(missing) > 1 else "")
         yield f"fetch {human_bytes(sum(file.size for file in missing))} in {count}"
-    yield f"verify and link {sum(1 for _ in variant.files())} files of the variant"
+    yield "verify and link the variant's files"
     yield f"load it on {best.runtime.name} ({best.device.name})"
 
 
@@ -250,4 +258,3 @@ def check_runtime_name(views: Sequence[RuntimeView], name: str | None) -> None:
     if name is not None and name not in {view.name for view in views}:
         known = ", ".join(nearest(name, (view.name for view in views)))
         raise RuntimeNotFound(f"no runtime {name!r:.60}", hint=f"There are: {known}.", field="runtime")
-

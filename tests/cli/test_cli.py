@@ -14,7 +14,7 @@ from tests.zoo.repos import build_chat_gguf, chat_answers
 MODEL = "zoo/tiny-chat-GGUF"
 CASE = next(case for case in chat_answers() if len(case.messages) == 1)
 QUESTION = CASE.messages[0]["content"]
-COMMANDS = "register sync inspect plan pull ls files chat jobs doctor db".split()
+COMMANDS = ["register", "sync", "inspect", "plan", "pull", "ls", "files", "chat", "jobs", "doctor", "db"]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,13 @@ def test_debug_shows_the_traceback(run, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("nonsense",), ("plan",), ("chat", MODEL, "x", "--max-tokens", "many"), ("jobs", "--cancel"), ("ls", "--what")],
+    [
+        ("nonsense",),
+        ("plan",),
+        ("chat", MODEL, "x", "--max-tokens", "many"),
+        ("jobs", "--cancel"),
+        ("ls", "--what"),
+    ],
 )
 def test_wrong_usage_is_status_two(run, arguments):
     status, _, err = run(*arguments)
@@ -148,7 +154,10 @@ def test_an_unknown_job(run):
 
 def test_offline_answers_what_is_known(run):
     run("pull", f"{MODEL}:q8_0")
-    assert run("--offline", "chat", f"{MODEL}:q8_0", QUESTION, "--temperature", "0")[1] == CASE.answer + "\n"
+    assert (
+        run("--offline", "chat", f"{MODEL}:q8_0", QUESTION, "--temperature", "0")[1]
+        == CASE.answer + "\n"
+    )
     status, _, err = run("--offline", "inspect", "zoo/unknown")
     assert status == 1
     assert "offline" in err
@@ -205,5 +214,7 @@ def test_version(run):
 
 
 def test_python_m_modelhub():
-    done = subprocess.run([sys.executable, "-m", "modelhub", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "modelhub", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("modelhub ")

@@ -2,7 +2,17 @@ import pytest
 from pydantic import ValidationError
 
 from modelhub.errors import Cancelled, DeadlineExceeded, InvalidInput
-from modelhub.facts import Call, Component, Model, Progress, RepoFile, RepoListing, Report, Token, Variant
+from modelhub.facts import (
+    Call,
+    Component,
+    Model,
+    Progress,
+    RepoFile,
+    RepoListing,
+    Report,
+    Token,
+    Variant,
+)
 from modelhub.facts.base import human_bytes, table
 
 COMMIT = "0" * 40
@@ -10,9 +20,13 @@ COMMIT = "0" * 40
 
 def report() -> Report:
     file = RepoFile(path="a-q8_0.gguf", size=3)
-    part = Component(name="model", repo="v/a", commit=COMMIT, files=(file, file.model_copy(update={"size": 4})))
+    part = Component(
+        name="model", repo="v/a", commit=COMMIT, files=(file, file.model_copy(update={"size": 4}))
+    )
     variant = Variant(name="q8_0", format="gguf", precision="q8_0", parameters=1234, components=(part,))
-    model = Model(name="a", task="text-generation", category="llm", context_length=2048, variants=(variant,))
+    model = Model(
+        name="a", task="text-generation", category="llm", context_length=2048, variants=(variant,)
+    )
     return Report(repo="v/a", source="huggingface", commit=COMMIT, models=(model,))
 
 
@@ -46,13 +60,26 @@ def test_a_listing_takes_no_unsafe_path_and_no_odd_commit():
         RepoFile(path="x", size=-1)
     with pytest.raises(ValidationError):
         RepoListing.model_validate(
-            {"repo": {"source": "s", "vendor": "v", "name": "n"}, "commit": "main", "revision": "main", "files": [], "source_uri": ""}
+            {
+                "repo": {"source": "s", "vendor": "v", "name": "n"},
+                "commit": "main",
+                "revision": "main",
+                "files": [],
+                "source_uri": "",
+            }
         )
 
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1_500_000, "1.5 MB"), (999_600_000, "1 GB"), (2_000 * 10**9, "2 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1_500_000, "1.5 MB"),
+        (999_600_000, "1 GB"),
+        (2_000 * 10**9, "2 TB"),
+    ],
 )
 def test_bytes_for_people(count, shown):
     assert human_bytes(count) == shown

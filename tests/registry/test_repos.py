@@ -112,7 +112,9 @@ def test_status_and_its_error(registry):
 def test_spelling_may_change_but_not_the_name(registry):
     record = register(registry)
     with registry.begin() as tx:
-        tx.repos.set_spelling(record.id, RepoId(source="huggingface", vendor="qwen", name="qwen3-0.6b-gguf"))
+        tx.repos.set_spelling(
+            record.id, RepoId(source="huggingface", vendor="qwen", name="qwen3-0.6b-gguf")
+        )
     with registry.begin() as tx:
         assert tx.repos.get(record.id).repo.id == "qwen/qwen3-0.6b-gguf"
         with pytest.raises(InvalidInput, match="does not spell"):
@@ -133,9 +135,14 @@ def test_an_unknown_number_is_refused(registry):
 
 def test_registering_is_logged_once_and_only_when_it_is_committed(registry, caplog):
     caplog.set_level(logging.INFO, "modelhub.registry")
-    with pytest.raises(ZeroDivisionError), registry.begin() as tx:
-        tx.repos.register(QWEN, source_uri="x")
-        1 / 0  # noqa: B018
+
+    def fail_after_registering():
+        with registry.begin() as tx:
+            tx.repos.register(QWEN, source_uri="x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_registering()
     assert caplog.records == []
     register(registry)
     register(registry)

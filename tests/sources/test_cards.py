@@ -121,12 +121,13 @@ def test_large_numbers():
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
 )
 
 
-@settings(deadline=None)
-@given(st.dictionaries(st.text(), JSON))
+@settings(deadline=None, max_examples=50)
+@given(st.dictionaries(st.text(), JSON, max_size=4))
 def test_any_card_becomes_json(card):
     clean = clean_card(card, "zoo/x")
     TypeAdapter(JsonDict).validate_python(clean)

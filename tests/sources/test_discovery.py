@@ -82,7 +82,6 @@ def test_sources_are_made_once_with_their_settings():
     sources = Sources(endpoint="http://127.0.0.1:1/", token="hf_x", find=list)
     source = sources.get("hf")
     assert source is sources.get("huggingface")
-    assert source.uri is not None
     assert source.endpoint == "http://127.0.0.1:1"
     sources.close()
     assert sources.get("hf") is not source
@@ -104,9 +103,8 @@ def test_unknown_source(install):
     install("ours", ours="{}:Ours")
     with pytest.raises(InvalidReference, match="no source is named 'our'") as caught:
         Sources(find=install.find).get("our")
-    assert caught.value.hint == "Installed are: ours, local, huggingface, file, hf." or (
-        caught.value.details["available"][0] == "ours"
-    )
+    assert caught.value.hint.startswith("Installed are: ours, ")
+    assert sorted(caught.value.details["available"]) == ["file", "hf", "huggingface", "local", "ours"]
 
 
 @pytest.mark.parametrize("name", ["ours", "huggingface", "hf"])
@@ -167,7 +165,7 @@ def test_heavy_modules_stay_out():
         sources = Sources()
         sources.installed(), sources.canonical("hf"), sources.get("local"), sources.get("hf")
         heavy = {"huggingface_hub", "httpx2", "yaml", "numpy", "torch", "sqlalchemy", "rich"}
-        sys.exit(", ".join(sorted(heavy & sys.modules.keys())))
+        sys.exit(", ".join(sorted(heavy & sys.modules.keys())) or 0)
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

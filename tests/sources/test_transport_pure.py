@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelhub.errors import SourceError, SourceUnavailable
@@ -68,6 +68,7 @@ def test_joins(location, url):
     assert Address.parse("http://host/a/b").join(location).url == url
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60) | st.from_regex(r"https?://[^ ]{0,30}[:/@?#\[\]\\]{0,5}[^ ]{0,30}", fullmatch=True))
 def test_any_text_is_an_address_or_refused(text):
     try:
@@ -81,6 +82,7 @@ def test_any_text_is_an_address_or_refused(text):
     assert "?" not in str(address)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc:/@?#%", max_size=30))
 def test_redacted_is_without_secrets(text):
     url = f"https://user:SECRET@host/{text}"
@@ -104,6 +106,7 @@ def test_retry_after():
     assert [retry_after(text) for text in (None, "", "soon", "-1", "9" * 400, "1.5")] == [None] * 6
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_retry_after_is_understood_or_not(retry, limit):
     wait = retry_after(retry, limit)

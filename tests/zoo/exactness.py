@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,19 @@ def ask_llama(model: Path, cases: Sequence[Case]) -> list[Said]:
     return [Said(row["text"], row["finish_reason"] == "stop") for row in rows]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread: a model this small gains nothing from two, and on a busy machine they wait on each other."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def ask_transformers(folder: Path, precision: str, cases: Sequence[Case]) -> list[Said]:
     """Greedy answers of a repository through transformers, all cases in one batch; precision is `fp32` or `fp16`."""
     import torch
@@ -80,7 +94,8 @@ def ask_transformers(folder: Path, precision: str, cases: Sequence[Case]) -> lis
         conversations, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
     )
     width = asked["input_ids"].shape[1]
-    replies = model.generate(**asked, do_sample=False, max_new_tokens=LONGEST)[:, width:]
+    with one_thread():
+        replies = model.generate(**asked, do_sample=False, max_new_tokens=LONGEST)[:, width:]
     texts = tokenizer.batch_decode(replies, skip_special_tokens=True)
     stopped = (replies == tokenizer.eos_token_id).any(dim=1).tolist()
     return [Said(text, ended) for text, ended in zip(texts, stopped, strict=True)]

@@ -69,7 +69,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's way
+def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
@@ -175,14 +175,18 @@ def files(model: Model, as_json: AsJson = False) -> None:
 @app.command()
 def chat(
     model: Model,
-    prompt: Annotated[str | None, typer.Argument(help="Text; - or nothing reads standard input.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="Text; - or nothing reads standard input.")
+    ] = None,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
     max_tokens: Annotated[int | None, typer.Option()] = None,
     temperature: Annotated[float | None, typer.Option()] = None,
     top_p: Annotated[float | None, typer.Option()] = None,
     top_k: Annotated[int | None, typer.Option()] = None,
     seed: Annotated[int | None, typer.Option()] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="Text that ends the answer; may repeat.")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Text that ends the answer; may repeat.")
+    ] = None,
     variant: VariantName = None,
     runtime: RuntimeName = None,
     device: DeviceName = None,
@@ -192,9 +196,18 @@ def chat(
     """Ask a chat model; without a prompt on a terminal, talk with it line by line."""
     from modelhub.cli.chat import Talk
 
-    params = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "top_k": top_k}
-    params |= {"seed": seed, "stop": tuple(stop or ()), "variant": variant, "runtime": runtime}
-    params |= {"device": device, "timeout": timeout}
+    params: dict[str, Any] = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "seed": seed,
+        "stop": tuple(stop or ()),
+        "variant": variant,
+        "runtime": runtime,
+        "device": device,
+        "timeout": timeout,
+    }
     with _hub() as hub:
         Talk(hub, model, system, params).run(prompt, as_json=as_json)
 
@@ -235,7 +248,9 @@ def upgrade() -> None:
     from modelhub.settings import Settings
 
     before, after = upgrade_database(Settings.from_env(**_common.settings()))
-    typer.echo(f"schema {after}, as before" if before == after else f"schema {before or 'empty'} → {after}")
+    typer.echo(
+        f"schema {after}, as before" if before == after else f"schema {before or 'empty'} → {after}"
+    )
 
 
 @db.command()

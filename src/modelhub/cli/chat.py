@@ -8,7 +8,7 @@ import typer
 
 from modelhub.cli import render
 from modelhub.hub import Hub
-from modelhub.tasks import ChatChunk
+from modelhub.tasks import ChatChunk, ChatReply
 
 
 class Talk:
@@ -56,7 +56,7 @@ class Talk:
             self._messages.append({"role": "assistant", "content": answer})
 
     def _whole(self) -> str:
-        reply = self._hub.chat(self._model, self._messages, **self._params)
+        reply: ChatReply = self._hub.chat(self._model, self._messages, **self._params)
         render.fact(reply, as_json=True)
         return reply.text
 

@@ -33,7 +33,13 @@ def repos(records: Sequence[RepoRecord], *, as_json: bool) -> None:
     _facts(
         records,
         ("repository", "source", "status", "commit", "synced"),
-        lambda r: (r.repo.id, r.repo.source, r.sync_status, (r.git_head or "")[:12], _when(r.last_synced_at)),
+        lambda r: (
+            r.repo.id,
+            r.repo.source,
+            r.sync_status,
+            (r.git_head or "")[:12],
+            _when(r.last_synced_at),
+        ),
         as_json=as_json,
     )
 

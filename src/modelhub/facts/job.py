@@ -46,3 +46,8 @@ class Job(Fact):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    def __str__(self) -> str:
+        share = f", {self.done:,} of {self.total:,} bytes" if self.total else ""
+        message = str(self.error.get("message", "")) if self.error else ""
+        return f"job {self.id} {self.kind}: {self.status}{share}" + (f": {message}" if message else "")

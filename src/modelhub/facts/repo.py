@@ -71,6 +71,10 @@ class RepoRecord(Fact):
     created_at: datetime
     last_synced_at: datetime | None = None
 
+    def __str__(self) -> str:
+        at = f" at {self.git_head[:12]}" if self.git_head else ""
+        return f"{self.repo.id} from {self.repo.source}{at}: {self.sync_status}"
+
 
 class RepoFile(Fact):
     """One file of a repository at a commit.

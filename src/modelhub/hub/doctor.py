@@ -48,7 +48,13 @@ class Checkup(Fact):
         seen = table(
             ("device", "cores", "free", "total", ""),
             [
-                (d.name, d.cores or "", human_bytes(d.memory_free), human_bytes(d.memory_total), d.description)
+                (
+                    d.name,
+                    d.cores or "",
+                    human_bytes(d.memory_free),
+                    human_bytes(d.memory_total),
+                    d.description,
+                )
                 for d in self.devices
             ],
         )
@@ -66,7 +72,8 @@ class Checkup(Fact):
             ],
         )
         found = [
-            f"{'ok ' if f.ok else '!! '} {f.subject}: {f.text}" + (f"\n    {f.advice}" if f.advice else "")
+            f"{'ok ' if f.ok else '!! '} {f.subject}: {f.text}"
+            + (f"\n    {f.advice}" if f.advice else "")
             for f in self.findings
         ]
         head = f"modelhub {self.modelhub}, Python {self.python}, {self.platform}"

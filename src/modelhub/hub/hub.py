@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, Unpack, overload
 
 from modelhub.errors import HubClosed, InvalidInput
 from modelhub.facts import (
@@ -20,14 +20,15 @@ from modelhub.facts import (
     Snapshot,
 )
 from modelhub.hub.doctor import Checkup, examine
+from modelhub.hub.how import ChatParams, Common, How, Model, Shown
 from modelhub.hub.resolve import Resolver, Target
-from modelhub.hub.serving import Serving
+from modelhub.hub.serving import Serving, check_runnable
 from modelhub.jobs import Fetcher, Jobs, Syncer
 from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
 from modelhub.registry import Registry, StoreLedger
-from modelhub.runtimes import Instances, Runtimes, devices
+from modelhub.runtimes import Instances, Lease, Runtimes, devices
 from modelhub.settings import Settings
 from modelhub.sources import Sources
 from modelhub.store import Store
@@ -43,9 +44,6 @@ from modelhub.tasks import (
 from modelhub.tasks.stream import Stream
 
 log = logging.getLogger(__name__)
-
-Model = str | os.PathLike[str] | ModelRef
-Shown = bool | ProgressCallback | None
 
 DEFAULT_MODELS: Mapping[str, str] = {"text-generation": "Qwen/Qwen3-0.6B-GGUF"}
 """What a verb takes when its model is `None`, by task."""
@@ -77,14 +75,20 @@ class Hub:
         host: str | None = None,
         progress: Shown = None,
     ) -> None:
-        given = {"home": home, "database": database, "store": store, "offline": offline, "host": host}
+        given: dict[str, Any] = {
+            "home": home,
+            "database": database,
+            "store": store,
+            "offline": offline,
+            "host": host,
+        }
         if settings is not None and any(value is not None for value in given.values()):
             raise InvalidInput(
                 "settings= came together with other settings",
                 hint="Put them all into one Settings object, or pass none.",
                 field="settings",
             )
-        self.settings = settings or Settings.from_env(**given)
+        self.settings = settings or Settings.from_env(None, **given)
         self._progress = progress
         self._closed = False
         self._lock = threading.Lock()
@@ -124,7 +128,8 @@ class Hub:
         quantization_targets: tuple[str, ...] = (),
     ) -> RepoRecord:
         """Record a repository and return; `sync` reads it. Registering again changes the wishes."""
-        return self._open._resolver.register(
+        self._check_open()
+        return self._resolver.register(
             ModelRef.parse(model),
             task_hints=tuple(find_task(task).id for task in task_hints),
             preferred_format=preferred_format,
@@ -134,9 +139,10 @@ class Hub:
 
     def sync(self, model: Model, *, timeout: float | None = None, progress: Shown = None) -> Report:
         """Ask the source what the repository is now, and wait. Fetches metadata, no weights."""
+        self._check_open()
         with self._shown(progress) as show:
             ref = ModelRef.parse(model)
-            return self._open._resolver.sync(ref, call=Call(timeout=timeout), on_progress=show).report
+            return self._resolver.sync(ref, call=Call(timeout=timeout), on_progress=show).report
 
     def inspect(self, model: Model, *, refresh: bool = False, progress: Shown = None) -> Report:
         """What is in a repository: models, variants, components, license. No weights are fetched."""
@@ -178,16 +184,17 @@ class Hub:
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""
-        return self._open._resolver.listing(self._target(model)).files
+        return self._resolver.listing(self._target(model)).files
 
     def repos(self, *, limit: int = 1000) -> tuple[RepoRecord, ...]:
         """The registered repositories, by vendor and name."""
-        with self._open._registry.read() as tx:
+        self._check_open()
+        with self._registry.read() as tx:
             return tx.repos.list(limit=limit)
 
     def runtimes(self) -> tuple[RuntimeView, ...]:
         """The runtimes that are installed or could be, and what each lacks."""
-        return self._open._serving.views
+        return self._serving.views
 
     def devices(self) -> tuple[Device, ...]:
         """What models could run on, with the memory that is free now."""
@@ -207,13 +214,7 @@ class Hub:
         /,
         *,
         stream: Literal[False] = False,
-        variant: str | None = None,
-        runtime: str | None = None,
-        device: str | None = None,
-        timeout: float | None = None,
-        options: Mapping[str, Any] | None = None,
-        progress: Shown = None,
-        **params: Any,
+        **params: Unpack[ChatParams],
     ) -> ChatReply: ...
 
     @overload
@@ -224,13 +225,7 @@ class Hub:
         /,
         *,
         stream: Literal[True],
-        variant: str | None = None,
-        runtime: str | None = None,
-        device: str | None = None,
-        timeout: float | None = None,
-        options: Mapping[str, Any] | None = None,
-        progress: Shown = None,
-        **params: Any,
+        **params: Unpack[ChatParams],
     ) -> Stream[ChatChunk]: ...
 
     def chat(
@@ -240,81 +235,71 @@ class Hub:
         /,
         *,
         stream: bool = False,
-        variant: str | None = None,
-        runtime: str | None = None,
-        device: str | None = None,
-        timeout: float | None = None,
-        options: Mapping[str, Any] | None = None,
-        progress: Shown = None,
-        **params: Any,
+        **params: Unpack[ChatParams],
     ) -> ChatReply | Stream[ChatChunk]:
         """Answer a text, or a conversation of OpenAI-style messages.
 
-        `params` are those of `ChatRequest`: `max_tokens temperature top_p top_k seed stop`.
-        With `stream=True` the pieces come as they are written; leaving the loop stops the engine.
+        `params`: `max_tokens temperature top_p top_k seed stop`, and what every verb takes:
+        `variant runtime device timeout options progress`. With `stream=True` the pieces come as
+        they are written; leaving the loop stops the engine.
 
         Raises:
             InvalidInput: for empty messages, an unknown role, a parameter out of range.
             ContextTooLong, RepositoryNotFound, VariantNotFound, TaskNotSupported,
             RuntimeNotInstalled, DoesNotFit, IntegrityError, DeadlineExceeded
         """
-        request = chat_request(messages, **params)
-        chosen = {"variant": variant, "runtime": runtime, "device": device}
-        common = {"timeout": timeout, "options": options, "progress": progress}
+        how, sampling = How.take(params)
+        request = chat_request(messages, **sampling)
         if stream:
-            return self.stream("text-generation", model, request, **chosen, **common)
-        reply = self.run("text-generation", model, request, **chosen, **common)
+            return self._stream("text-generation", model, request, how)
+        reply = self._run("text-generation", model, request, how)
         assert isinstance(reply, ChatReply)
         return reply
 
     def run(
-        self,
-        task: str,
-        model: Model | None,
-        request: Request,
-        /,
-        *,
-        variant: str | None = None,
-        runtime: str | None = None,
-        device: str | None = None,
-        timeout: float | None = None,
-        options: Mapping[str, Any] | None = None,
-        progress: Shown = None,
+        self, task: str, model: Model | None, request: Request, /, **params: Unpack[Common]
     ) -> Result:
-        """Serve a request of any task; the verbs are this with a typed request."""
-        call = Call(timeout=timeout)
-        with self._shown(progress) as show:
-            target, plan = self._planned(task, model, Wish(variant=variant, runtime=runtime), device, options, show)
-            lease = self._serving.acquire(target, plan, options or {}, call, show)
+        """Serve a typed request of any task; the verbs are this with a request made for them."""
+        return self._run(task, model, request, _how(params))
+
+    def stream(
+        self, task: str, model: Model | None, request: Request, /, **params: Unpack[Common]
+    ) -> Stream[Any]:
+        """Serve a typed request piece by piece."""
+        return self._stream(task, model, request, _how(params))
+
+    def _run(self, task: str, model: Model | None, request: Request, how: How) -> Result:
+        call = Call(timeout=how.timeout)
+        plan, lease = self._acquire(task, model, how, call)
         with lease as instance:
             result = instance.infer(request, call)
         return result.model_copy(update={"provenance": self._serving.provenance(plan)})
 
-    def stream(
-        self,
-        task: str,
-        model: Model | None,
-        request: Request,
-        /,
-        *,
-        variant: str | None = None,
-        runtime: str | None = None,
-        device: str | None = None,
-        timeout: float | None = None,
-        options: Mapping[str, Any] | None = None,
-        progress: Shown = None,
-    ) -> Stream[Any]:
-        """Serve a request piece by piece."""
-        call = Call(timeout=timeout)
-        with self._shown(progress) as show:
-            target, plan = self._planned(task, model, Wish(variant=variant, runtime=runtime), device, options, show)
-            lease = self._serving.acquire(target, plan, options or {}, call, show)
+    def _stream(self, task: str, model: Model | None, request: Request, how: How) -> Stream[Any]:
+        call = Call(timeout=how.timeout)
+        plan, lease = self._acquire(task, model, how, call)
         try:
             pieces = lease.instance.stream(request, call)
         except BaseException:
             lease.release()
             raise
         return Stream(_signed(pieces, self._serving.provenance(plan)), lease.release)
+
+    def _acquire(self, task: str, model: Model | None, how: How, call: Call) -> tuple[Plan, Lease]:
+        name = find_task(task)
+        if model is None:
+            model = _default_model(name.id)
+        with self._shown(how.progress) as show:
+            target = self._target(model, show=show)
+            wish = Wish(name.subtask or name.id, target.tags, how.variant, how.runtime)
+            plan = self._serving.plan(target, wish, how.device, how.options)
+            check_runnable(plan)
+            if not all(file.sha256 for file in plan.files):
+                # The source does not tell their hashes: they are known once the files are here.
+                self._serving.pull(target, plan, call=call, on_progress=show)
+                target = self._target(model)
+                plan = self._serving.plan(target, wish, how.device, how.options)
+            return plan, self._serving.acquire(target, plan, how.options, call, show)
 
     # Life
 
@@ -341,39 +326,30 @@ class Hub:
         state = "closed" if self._closed else "open"
         return f"<Hub {self._registry.url} {self.settings.store} {state}>"
 
-    @property
-    def _open(self) -> Self:
+    def _check_open(self) -> None:
         if self._closed:
             raise HubClosed("this Hub is closed", hint="Make a new one.")
-        return self
 
     def _shown(self, progress: Shown) -> Reporter:
         return reporter(self._progress if progress is None else progress)
 
-    def _target(self, model: Model, *, refresh: bool = False, show: ProgressCallback | None = None) -> Target:
-        return self._open._resolver.resolve(ModelRef.parse(model), refresh=refresh, on_progress=show)
+    def _target(
+        self, model: Model, *, refresh: bool = False, show: ProgressCallback | None = None
+    ) -> Target:
+        self._check_open()
+        return self._resolver.resolve(ModelRef.parse(model), refresh=refresh, on_progress=show)
 
-    def _planned(
-        self,
-        task: str,
-        model: Model | None,
-        wish: Wish,
-        device: str | None,
-        options: Mapping[str, Any] | None,
-        show: ProgressCallback | None,
-    ) -> tuple[Target, Plan]:
-        name = find_task(task)
-        if model is None:
-            model = _default_model(name.id)
-        target = self._target(model, show=show)
-        wish = Wish(name.subtask or name.id, target.tags, wish.variant, wish.runtime)
-        plan = self._serving.plan(target, wish, device, options or {})
-        if all(file.sha256 for file in plan.files):
-            return target, plan
-        # Files whose hash the source does not tell are hashed as they arrive; then the plan is whole.
-        self._serving.pull(target, plan, on_progress=show)
-        target = self._target(model)
-        return target, self._serving.plan(target, wish, device, options or {})
+
+def _how(params: Mapping[str, Any]) -> How:
+    how, unknown = How.take(params)
+    if unknown:
+        names = ", ".join(Common.__annotations__)
+        raise InvalidInput(
+            f"unknown parameter {next(iter(unknown))!r}",
+            hint=f"Parameters are: {names}.",
+            field="params",
+        )
+    return how
 
 
 def _default_model(task: str) -> str:

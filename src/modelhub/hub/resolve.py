@@ -100,7 +100,9 @@ class Resolver:
         if len(found) > 1:
             names = ", ".join(f"{record.repo.source}://{record.repo.id}" for record in found)
             raise AmbiguousReference(
-                f"several repositories are called {ref.id!r}", hint=f"Name one of {names}.", field="model"
+                f"several repositories are called {ref.id!r}",
+                hint=f"Name one of {names}.",
+                field="model",
             )
         return found[0] if found else None
 

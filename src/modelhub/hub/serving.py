@@ -171,7 +171,9 @@ def check_runnable(plan: Plan) -> None:
         install = plan.steps[0] if plan.steps and plan.steps[0].startswith("pip install") else ""
         if install:
             raise RuntimeNotInstalled(
-                f"{plan.repo}:{plan.variant} cannot run here: {why}", hint=f"Run: {install}", install=install
+                f"{plan.repo}:{plan.variant} cannot run here: {why}",
+                hint=f"Run: {install}",
+                install=install,
             )
         raise RuntimeNotFound(
             f"nothing here can run {plan.repo}:{plan.variant}: {why}",

@@ -7,7 +7,6 @@ out, and whoever asks for the same key next takes it over. The work itself must 
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -95,6 +94,7 @@ class Jobs:
             self._finish(job, *_failure(error))
             log.warning("job failed", extra={"job_id": job.id, "error_type": type(error).__name__})
             raise
+        context.beat()
         self._finish(job, JobStatus.SUCCEEDED, output, None)
         log.info("job done", extra={"job_id": job.id, "duration_ms": _ms(started)})
         return output
@@ -124,7 +124,6 @@ class JobContext:
         self._on_progress = on_progress
         self._last = Progress(stage="", done=0)
         self._next_beat = 0.0
-        self._lock = threading.Lock()
 
     def progress(self, stage: str, done: int, total: int | None = None, item: str = "") -> None:
         """Report; the row follows at most once a second. Raises as `check` does."""
@@ -145,15 +144,24 @@ class JobContext:
         if now < self._next_beat:
             return
         self._next_beat = now + BEAT_SECONDS
-        last = self._last
-        with self._registry.begin() as tx:
-            stop = tx.jobs.beat(
-                self.job.id, self._owner, done=last.done, total=last.total, stage=last.stage, lease=LEASE_SECONDS
-            )
+        stop = self.beat()
         if stop is None:
             raise Cancelled(f"job {self.job.id} was taken over by another process")
         if stop:
             raise Cancelled(f"job {self.job.id} was cancelled")
+
+    def beat(self) -> bool | None:
+        """Renew the lease and write the progress down; whether to stop, `None` if taken over."""
+        last = self._last
+        with self._registry.begin() as tx:
+            return tx.jobs.beat(
+                self.job.id,
+                self._owner,
+                done=last.done,
+                total=last.total,
+                stage=last.stage,
+                lease=LEASE_SECONDS,
+            )
 
 
 def _failure(error: BaseException) -> tuple[JobStatus, None, JsonDict]:

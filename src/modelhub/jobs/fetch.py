@@ -24,7 +24,9 @@ class Fetcher:
 
     registry: Registry
     store: Store
-    _one_at_a_time: dict[str, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    _one_at_a_time: dict[str, threading.Lock] = field(
+        default_factory=lambda: defaultdict(threading.Lock)
+    )
 
     def missing(self, listing: RepoListing, paths: Iterable[str]) -> tuple[RepoFile, ...]:
         """Those of `paths` whose bytes are not in the store."""

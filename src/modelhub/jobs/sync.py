@@ -70,7 +70,9 @@ class Syncer:
             )
             tx.revisions.save(record.id, listing)
             tx.revisions.set_digests(record.id, listing.commit, digests)
-            tx.models.save(record.id, listing.commit, findings.models, findings.evidence, findings.warnings)
+            tx.models.save(
+                record.id, listing.commit, findings.models, findings.evidence, findings.warnings
+            )
             tx.repos.set_status(record.id, SyncStatus.COMPLETED)
         _log_synced(listing, started)
         return record, listing.commit
@@ -90,7 +92,9 @@ class Syncer:
             repo = repo.model_copy(update={"name": f"{repo.name}-{mark}"})
         return listing.model_copy(update={"repo": repo})
 
-    def _metadata(self, source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, Digest]:
+    def _metadata(
+        self, source: Source, listing: RepoListing, context: JobContext
+    ) -> Mapping[str, Digest]:
         """Store the small files that describe the repository; what is stored already is not read."""
         wanted = metadata_wanted(listing)
         total = sum(file.size for file in wanted)
@@ -110,7 +114,9 @@ class Syncer:
             records = tx.repos.find(listing.repo.name, listing.repo.vendor, listing.repo.source)
             before = tx.revisions.listing(records[0].id, listing.commit) if records else None
         paths = {file.path for file in wanted}
-        learnt = {f.path: f.sha256 for f in (before.files if before else ()) if f.path in paths and f.sha256}
+        learnt = {
+            f.path: f.sha256 for f in (before.files if before else ()) if f.path in paths and f.sha256
+        }
         present = self.store.present(learnt.values())
         return {path: digest for path, digest in learnt.items() if digest in present}
 
@@ -128,7 +134,7 @@ def _classified(listing: RepoListing) -> RepoListing:
 
 
 def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, GGUFHeader]:
-    headers = {}
+    headers: dict[str, GGUFHeader] = {}
     for path in headers_wanted(listing):
         context.progress("headers", len(headers), item=path)
         headers[path] = read_header(source, listing, listing.by_path[path])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from modelhub.facts import Component, Evidence, Model, RepoFile, RepoListing, RepoWarning, Variant
 from modelhub.formats import GGUFHeader
-from modelhub.refs import Precision, RepoPath
+from modelhub.refs import Precision, RepoPath, canonical_tag
 from modelhub.registry.introspect.architectures import find_gguf_task
 from modelhub.registry.introspect.base import FROM_HEADER, FROM_NAME, Findings, Metadata
 from modelhub.registry.introspect.gguf_header import (
@@ -19,7 +19,13 @@ from modelhub.registry.introspect.gguf_header import (
     plausible,
     role_by_header,
 )
-from modelhub.registry.introspect.weight_names import WeightName, plain_name, read_name, role_by_name
+from modelhub.registry.introspect.weight_names import (
+    WeightName,
+    model_name,
+    plain_name,
+    read_name,
+    role_by_name,
+)
 from modelhub.tasks import find_task
 
 __all__ = ["GGUFFamily"]
@@ -59,12 +65,10 @@ class GGUFFamily:
         for weights in _models(listing).values():
             whole = [each for each in weights if not each.missing]
             if whole:
-                # Only all shards together know how many parameters there are.
                 files = min(whole, key=lambda each: each.size).files
-                wanted += [
-                    file.path
-                    for file in files[: MAX_SHARDS_READ if len(files) <= MAX_SHARDS_READ else 1]
-                ]
+                # Only all shards together know how many parameters there are.
+                read = files if len(files) <= MAX_SHARDS_READ else files[:1]
+                wanted += [file.path for file in read]
             wanted += [each.first for each in whole if each.name.precision is None]
         return tuple(dict.fromkeys(wanted))[:MAX_HEADERS]
 
@@ -85,11 +89,17 @@ def _models(listing: RepoListing) -> dict[tuple[str, str], list[_Weights]]:
             series.setdefault(name.series, {})[name.shard] = (name, file)
     models: dict[tuple[str, str], list[_Weights]] = {}
     for shards in series.values():
-        name = next(iter(shards.values()))[0]
-        files = tuple(file for _, (_, file) in sorted(shards.items()))
-        missing = tuple(number for number in range(1, name.shards + 1) if number not in shards)
-        models.setdefault((name.folder, name.model), []).append(_Weights(name, files, missing))
+        weights = _weights(shards)
+        models.setdefault((weights.name.folder, weights.name.model), []).append(weights)
     return models
+
+
+def _weights(shards: dict[int, tuple[WeightName, RepoFile]]) -> _Weights:
+    name = next(iter(shards.values()))[0]
+    wanted = range(1, name.shards + 1)
+    missing = tuple(number for number in wanted if number not in shards)
+    here = [file for number, (_, file) in sorted(shards.items()) if missing or number in wanted]
+    return _Weights(name, tuple(here), missing)
 
 
 class _Description:
@@ -123,22 +133,22 @@ class _Description:
         self._note(f"model:{name}", "task", task.task, task.evidence, task.trust)
         if header:
             self.evidence += header_evidence(f"model:{name}", main.first, header)
-            if task.task == "text-generation" and not header.chat_template:
-                self._warn(
-                    "chat_template.missing",
-                    f"{main.first} has no chat template; answers follow a generic one.",
-                )
-        self.models.append(
-            Model(
-                name=name,
-                task=task.task,
-                category=find_task(task.task).category,
-                architecture=plain_architecture(header),
-                context_length=plausible(header.context_length) if header else None,
-                parameters=self._parameters(main),
-                details=model_details(header) if header else {},
-                variants=self._variants(name, weights, main),
-            )
+        if header and task.task == "text-generation" and not header.chat_template:
+            text = f"{main.first} has no chat template; answers follow a generic one."
+            self._warn("chat_template.missing", text)
+        self.models.append(self._model(name, task.task, weights, main))
+
+    def _model(self, name: str, task: str, weights: list[_Weights], main: _Weights) -> Model:
+        header = self._header(main)
+        return Model(
+            name=name,
+            task=task,
+            category=find_task(task).category,
+            architecture=plain_architecture(header),
+            context_length=plausible(header.context_length) if header else None,
+            parameters=self._parameters(main),
+            details=model_details(header) if header else {},
+            variants=self._variants(name, weights, main),
         )
 
     def _variants(self, model: str, weights: list[_Weights], main: _Weights) -> tuple[Variant, ...]:
@@ -229,7 +239,7 @@ def _model_names(listing: RepoListing, models: Iterable[tuple[str, str]]) -> lis
     if len(keys) == 1:
         return [repository]
     return _unique(
-        [model or plain_name(folder), plain_name(f"{folder}-{model}"), repository]
+        [plain_name(model or folder), plain_name(f"{folder}-{model}"), repository]
         for folder, model in keys
     )
 
@@ -238,7 +248,7 @@ def _repository_name(listing: RepoListing) -> str:
     name = listing.repo.name
     if name.lower().endswith(".gguf"):
         # A single local file is a repository of its own name.
-        return read_name(RepoPath(name)).model or "model"
+        return model_name(name) or "model"
     bare = plain_name(name)
     return plain_name(bare.removesuffix("gguf")) or bare or "model"
 
@@ -247,8 +257,9 @@ def _variant_names(weights: _Weights, precision: Precision | None) -> list[str]:
     """Candidates for a variant's name, the best first."""
     name = weights.name
     plain = precision if name.exact or not name.tag else None
-    stem = plain_name(weights.first.name.removesuffix(weights.first.suffix))
-    candidates = (plain, name.tag, name.series != weights.first and f"{name.model}-{name.tag}", stem)
+    stem = plain_name(weights.first.name[: -len(weights.first.suffix)])
+    told_apart = plain_name(f"{name.model}-{name.tag}")
+    candidates = (plain, canonical_tag(name.tag), name.shards > 1 and told_apart, stem)
     return [str(candidate) for candidate in candidates if candidate] or ["gguf"]
 
 

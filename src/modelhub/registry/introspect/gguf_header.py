@@ -62,9 +62,11 @@ def role_by_header(header: GGUFHeader | None) -> str | None:
 def model_details(header: GGUFHeader) -> JsonDict:
     """What runtimes and estimates need: sizes, and the chat template.
 
-    A hyperparameter that differs from layer to layer is a list with an entry a layer.
+    A hyperparameter that differs from layer to layer is a list with an entry a layer. What a
+    header leaves out of the attention's sizes is filled in as llama.cpp does.
     """
     found = {name: _hyperparameter(header, key) for name, key in _DETAILS.items()}
+    _fill_in(found)
     tokens = header.length("tokenizer.ggml.tokens")
     found["vocabulary_size"] = plausible(
         header.hyperparameter("vocab_size") if tokens is None else tokens
@@ -94,6 +96,14 @@ def header_evidence(subject: str, path: str, header: GGUFHeader) -> Iterator[Evi
         if value is not None:
             evidence = f"{path}: {source}"
             yield Evidence(subject=subject, key=key, value=value, evidence=evidence, trust=FROM_HEADER)
+
+
+def _fill_in(found: dict[str, JsonValue]) -> None:
+    heads, width = found["heads"], found["embedding_length"]
+    found["kv_heads"] = heads if found["kv_heads"] is None else found["kv_heads"]
+    if isinstance(heads, int) and isinstance(width, int) and heads:
+        for length in ("key_length", "value_length"):
+            found[length] = width // heads if found[length] is None else found[length]
 
 
 def _hyperparameter(header: GGUFHeader, key: str) -> JsonValue:

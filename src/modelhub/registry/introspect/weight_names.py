@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from modelhub.refs import Precision, RepoPath
 
-__all__ = ["WeightName", "plain_name", "read_name", "role_by_name"]
+__all__ = ["WeightName", "model_name", "plain_name", "read_name", "role_by_name"]
 
-_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\Z")
+_SHARD = re.compile(r"-(\d{5})-of-(?!00000)(\d{5})\Z")
 _QUANTIZATION = re.compile(
     r"(?<![a-z0-9])"
     r"(?:(?P<marker>ud|i1|imat|imatrix)[-._])?"
@@ -54,13 +54,12 @@ def read_name(path: RepoPath) -> WeightName:
     """What the name of a GGUF file says."""
     stem = path.name[: -len(path.suffix)].lower()
     shard = _SHARD.search(stem)
-    if shard:
-        stem = stem[: shard.start()]
+    stem = _SHARD.sub("", stem)
     model, found = _split(stem)
     above, _, last = path.folder.lower().rpartition("/")
     outer, found_outside = _split(last)
     # A folder that only repeats or completes the file's name says nothing of its own.
-    if found_outside and outer in ("", model):
+    if last and outer in ("", model):
         folder, found = above, found or found_outside
     else:
         folder = path.folder.lower()
@@ -76,6 +75,12 @@ def read_name(path: RepoPath) -> WeightName:
         shard=int(shard[1]) if shard else 1,
         shards=int(shard[2]) if shard else 1,
     )
+
+
+def model_name(file_name: str) -> str:
+    """The name of a weight file's model, such as a tag can spell; `""` when it says none."""
+    stem = file_name.lower().removesuffix(".gguf")
+    return plain_name(_split(_SHARD.sub("", stem))[0])
 
 
 def role_by_name(path: RepoPath) -> str | None:
@@ -102,9 +107,9 @@ def _split(stem: str) -> tuple[str, re.Match[str] | None]:
     """A name without its quantization, and the quantization: the last one, as habit has it."""
     found = _find(stem)
     if found is None:
-        return plain_name(stem), None
+        return stem, None
     before, after = stem[: found.start()].rstrip("-._ "), stem[found.end() :].strip("-._ ")
-    return plain_name("-".join(filter(None, (before, after)))), found
+    return "-".join(filter(None, (before, after))), found
 
 
 def _tag(found: re.Match[str] | None) -> str:

@@ -1,0 +1,158 @@
+"""Models, variants, components and evidence, in and out."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelhub.errors import RevisionNotFound
+from modelhub.facts import Component, RepoId, Report
+from tests.registry import facts
+from tests.registry.samples import (
+    COMMIT,
+    EVIDENCE,
+    FILES,
+    OTHER,
+    WARNINGS,
+    digest,
+    file,
+    listing,
+    model,
+    register,
+    saved,
+)
+
+many = settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@many
+@given(
+    one=facts.listing,
+    models=st.lists(facts.model, max_size=2).map(tuple),
+    evidence=st.lists(facts.evidence, max_size=3).map(tuple),
+    warnings=st.lists(facts.warning, max_size=2).map(tuple),
+)
+def test_a_report_comes_back_as_it_was(registry, one, models, evidence, warnings):
+    record = register(registry)
+    with registry.begin() as tx:
+        tx.revisions.save(record.id, one)
+        assert tx.models.report(record.id, one.commit) is None
+        tx.models.save(record.id, one.commit, models, evidence, warnings)
+    with registry.read() as tx:
+        report = tx.models.report(record.id, one.commit)
+        # Hypothesis draws commits again; then the same one has been looked at before.
+        if tx.revisions.resolve(record.id, None) is None:
+            tx.repos.get(record.id)
+    assert report == Report(
+        repo=record.repo.id,
+        source="huggingface",
+        commit=one.commit,
+        license=one.license,
+        warnings=warnings,
+        models=models,
+        facts=evidence,
+    )
+
+
+def report(registry, record, commit=COMMIT):
+    with registry.read() as tx:
+        return tx.models.report(record.id, commit)
+
+
+def save(registry, record, *models, commit=COMMIT):
+    with registry.begin() as tx:
+        tx.models.save(record.id, commit, models, EVIDENCE, WARNINGS)
+
+
+def test_nothing_is_known_before_it_is_saved(registry):
+    record = saved(registry)
+    assert report(registry, record) is None
+    save(registry, record)
+    assert report(registry, record).models == ()
+    assert report(registry, record, OTHER) is None
+
+
+def test_saving_again_replaces(registry):
+    record = saved(registry)
+    save(registry, record, model(), model(name="second"))
+    save(registry, record, model(name="third"))
+    found = report(registry, record)
+    assert found.models == (model(name="third"),)
+    assert found.facts == EVIDENCE
+    assert found.warnings == WARNINGS
+
+
+def test_each_commit_has_its_own_models(registry):
+    record = saved(registry, listing(), listing(OTHER))
+    save(registry, record, model())
+    save(registry, record, model(name="newer"), commit=OTHER)
+    assert report(registry, record).models == (model(),)
+    assert report(registry, record, OTHER).models == (model(name="newer"),)
+
+
+def test_saving_of_a_commit_that_was_never_listed(registry):
+    record = saved(registry)
+    with registry.begin() as tx, pytest.raises(RevisionNotFound):
+        tx.models.save(record.id, OTHER, (), (), ())
+
+
+def with_part(part: Component):
+    variant = (
+        model().variants[0].model_copy(update={"components": (*model().variants[0].components, part)})
+    )
+    return model(variants=(variant,))
+
+
+def test_a_component_may_lie_in_another_repository(registry):
+    vae_repo = RepoId(source="huggingface", vendor="stabilityai", name="sd-vae")
+    vae_file = file("vae/diffusion.safetensors")
+    part = Component(name="vae", repo=vae_repo.id, commit=OTHER, files=(vae_file,), folder="vae")
+    record = saved(registry)
+
+    # The other repository is not registered: the report has the file all the same.
+    save(registry, record, with_part(part))
+    assert report(registry, record).models == (with_part(part),)
+
+    # It is: what is learnt of its file is seen through the component.
+    other = saved(registry, listing(OTHER, repo=vae_repo, files=(vae_file,)))
+    save(registry, record, with_part(part))
+    assert report(registry, record).models == (with_part(part),)
+    with registry.begin() as tx:
+        tx.revisions.set_digests(other.id, OTHER, {vae_file.path: digest("vae")})
+    vae = report(registry, record).models[0].variants[0].components[1]
+    assert [one.sha256 for one in vae.files] == [digest("vae")]
+
+
+def test_a_hash_that_is_learnt_later_shows_in_the_report(registry):
+    config = file("config.json", git_oid="e" * 40)
+    record = saved(registry, listing(files=(*FILES, config)))
+    part = Component(name="config", repo="Qwen/Qwen3-0.6B-GGUF", commit=COMMIT, files=(config,))
+    save(registry, record, with_part(part))
+    assert report(registry, record).models == (with_part(part),)
+    with registry.begin() as tx:
+        tx.revisions.set_digests(record.id, COMMIT, {config.path: digest("{}")})
+    known = config.model_copy(update={"sha256": digest("{}")})
+    assert report(registry, record).models == (with_part(part.model_copy(update={"files": (known,)})),)
+
+
+def test_of_two_repositories_with_one_commit_the_right_file_is_meant(registry):
+    mirror = RepoId(source="modelscope", vendor="Qwen", name="Qwen3-0.6B-GGUF")
+    bare = tuple(one.model_copy(update={"sha256": None}) for one in FILES)
+    saved(registry, listing(repo=mirror, files=bare))
+    record = saved(registry, listing(files=bare))
+    part = model().variants[0].components[0].model_copy(update={"files": bare})
+    save(registry, record, with_part(part))
+    with registry.begin() as tx:
+        tx.revisions.set_digests(record.id, COMMIT, {bare[1].path: digest("one")})
+    files = report(registry, record).models[0].variants[0].components[1].files
+    assert [one.sha256 for one in files] == [None, digest("one"), None]
+
+
+def test_a_revived_repository_keeps_its_models(registry):
+    record = saved(registry)
+    save(registry, record, model())
+    with registry.begin() as tx:
+        tx.repos.forget(record.id)
+    assert register(registry).id == record.id
+    assert report(registry, record).models == (model(),)

@@ -1,0 +1,463 @@
+"""The Hugging Face source against the zoo's hub server: real huggingface_hub, real sockets."""
+
+import hashlib
+import logging
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+
+from modelhub.errors import (
+    AccessDenied,
+    FileNotInRepository,
+    GatedRepository,
+    IntegrityError,
+    InvalidInput,
+    InvalidReference,
+    ModelHubError,
+    Offline,
+    RepositoryNotFound,
+    RevisionNotFound,
+    SourceUnavailable,
+    UnsafePath,
+)
+from modelhub.facts import RepoFile, RepoId
+from modelhub.refs import ModelRef, RepoPath
+from modelhub.sources.huggingface import HuggingFaceSource
+from modelhub.sources.testing import SourceContract, drain
+from modelhub.sources.transport import RetryPolicy, Transport
+from tests.zoo.hub_server import Fault, HubServer
+
+TOKEN = "hf_canary0123456789canary0123456789ca"
+WEIGHTS = bytes(i * 7 % 251 for i in range(300_000))
+CARD = b"---\nlicense: mit\npipeline_tag: text-generation\nlibrary_name: gguf\ntags: [tiny]\n---\n# Tiny\n"
+FILES = {
+    "README.md": CARD,
+    "config.json": b'{"a": 1}',
+    "tiny.q8_0.gguf": WEIGHTS,
+    "sub/model.safetensors": WEIGHTS[:1000],
+    "sub/empty.txt": b"",
+    "sub/na\u00efve 100% #1 & more.txt": b"odd",
+}
+REPO = "Zoo/Tiny-GGUF"
+
+
+def make(root, files):
+    for path, data in files.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    return root
+
+
+@pytest.fixture
+def repo_folder(tmp_path):
+    return make(tmp_path / "repo", FILES)
+
+
+@pytest.fixture
+def hub(repo_folder):
+    with HubServer({REPO: repo_folder}, cdn=True, page_size=2) as server:
+        yield server
+
+
+@pytest.fixture
+def make_source(hub, transport):
+    return lambda token="", endpoint=None: HuggingFaceSource(
+        endpoint or hub.endpoint, token, transport=transport
+    )
+
+
+@pytest.fixture
+def source(make_source):
+    return make_source()
+
+
+def ref(text=REPO):
+    return ModelRef.parse(text)
+
+
+def errors_of(call):
+    with pytest.raises(ModelHubError) as caught:
+        call()
+    return caught
+
+
+class TestContract(SourceContract):
+    cdn, page_size, repo = True, 2, REPO
+
+    @pytest.fixture(autouse=True)
+    def server(self, repo_folder):
+        with HubServer({self.repo: repo_folder}, cdn=self.cdn, page_size=self.page_size) as self.hub:
+            yield
+
+    def make_source(self):
+        return HuggingFaceSource(self.hub.endpoint, "", transport=Transport(proxies={}))
+
+    def reference(self):
+        return ref(self.repo)
+
+    def missing_reference(self):
+        return ref("zoo/nothing")
+
+    def content(self):
+        return FILES
+
+
+class TestContractOfAPlainMirror(TestContract):
+    """One origin, the tree in one page, no vendor."""
+
+    cdn, page_size, repo = False, None, "gpt2"
+
+
+def test_listing(source, hub):
+    listing = source.describe(ref())
+    assert listing.repo == RepoId(source="huggingface", vendor="Zoo", name="Tiny-GGUF")
+    assert listing.commit == hub.commit(REPO)
+    assert listing.revision == listing.default_branch == "main"
+    assert listing.source_uri == f"{hub.endpoint}/{REPO}" == source.uri(ref())
+    assert {file.path: file.size for file in listing.files} == {p: len(d) for p, d in FILES.items()}
+    assert [file.path for file in listing.files] == sorted(FILES)
+    weights = listing.by_path["tiny.q8_0.gguf"]
+    assert weights.sha256 == hashlib.sha256(WEIGHTS).hexdigest()
+    config = listing.by_path["config.json"]
+    assert config.sha256 is None
+    assert config.git_oid == hashlib.sha1(b"blob 8\0" + FILES["config.json"]).hexdigest()
+    assert listing.card["license"] == listing.license == "mit"
+    assert listing.pipeline_tag == "text-generation"
+    assert listing.library_name == "gguf"
+    assert {"tiny", "license:mit", "gguf"} <= set(listing.tags)
+    assert (listing.gated, listing.private) == (False, False)
+    assert listing.last_modified is not None
+    assert listing.last_modified.isoformat() == "2026-01-01T00:00:00+00:00"
+
+
+def test_listing_reads_no_file(source, hub):
+    source.describe(ref())
+    assert all(request.path.startswith("/api/models/") for request in hub.requests)
+    assert "recursive=True" not in str(hub.requests)  # ours says recursive=true; theirs is the listing twice
+
+
+def test_names_compare_without_case(source):
+    assert source.describe(ref("zoo/tiny-gguf")).repo.id == REPO
+
+
+def test_vendorless(make_source, hub, repo_folder):
+    hub.add("gpt2", repo_folder)
+    source = make_source()
+    listing = source.describe(ref("gpt2"))
+    assert (listing.repo.vendor, listing.repo.name, listing.repo.id) == ("", "gpt2", "gpt2")
+    assert source.read(listing, listing.by_path["config.json"], 0, 99) == FILES["config.json"]
+
+
+def test_revisions(source, hub, tmp_path):
+    first = hub.commit(REPO)
+    second = hub.push(REPO, make(tmp_path / "two", {"config.json": b"{}"}), branch="dev")
+    hub.tag(REPO, "v1.0")
+    hub.push(REPO, make(tmp_path / "three", {"config.json": b"[]"}), branch="refs/pr/1")
+    assert source.describe(ref(f"{REPO}@dev")).commit == second
+    assert source.describe(ref(f"{REPO}@dev")).revision == "dev"
+    assert source.describe(ref(f"{REPO}@v1.0")).commit == first
+    assert source.describe(ref(f"{REPO}@{second}")).commit == second
+    assert source.describe(ref(f"{REPO}@refs/pr/1")).commit == hub.commit(REPO, "refs/pr/1")
+
+
+def test_a_listing_stays_at_its_commit(source, hub, tmp_path):
+    before = source.describe(ref())
+    hub.push(REPO, make(tmp_path / "two", {"config.json": b"new"}))
+    assert source.read(before, before.by_path["config.json"], 0, 99) == FILES["config.json"]
+
+
+# Bad input
+
+
+def test_unknown_repository(make_source):
+    for token, hint in [("", "set HF_TOKEN"), (TOKEN, "the token in use")]:
+        error = errors_of(lambda: make_source(token).describe(ref("zoo/tyni"))).value
+        assert isinstance(error, RepositoryNotFound)
+        assert "zoo/tyni" in error.message
+        assert hint in error.hint
+
+
+def test_unknown_revision_lists_what_exists(source, hub, repo_folder):
+    hub.tag(REPO, "v1.0")
+    hub.push(REPO, repo_folder, branch="maintenance")
+    error = errors_of(lambda: source.describe(ref(f"{REPO}@mian"))).value
+    assert isinstance(error, RevisionNotFound)
+    assert error.hint == "It has main, maintenance, v1.0."
+    assert error.details["available"] == ["main", "maintenance", "v1.0"]
+    assert error.details["revision"] == "mian"
+
+
+def test_unknown_revision_where_branches_cannot_be_listed(source, hub):
+    hub.faults["*/refs"] = Fault(status=403)
+    error = errors_of(lambda: source.describe(ref(f"{REPO}@mian"))).value
+    assert isinstance(error, RevisionNotFound)
+    assert error.hint
+
+
+def test_private(make_source, hub, repo_folder):
+    hub.add("zoo/private", repo_folder, private=True, token=TOKEN)
+    for token in ("", "hf_wrong"):
+        error = errors_of(lambda token=token: make_source(token).describe(ref("zoo/private"))).value
+        assert isinstance(error, RepositoryNotFound)
+    source = make_source(TOKEN)
+    listing = source.describe(ref("zoo/private"))
+    assert listing.private
+    assert drain(source, listing, listing.by_path["tiny.q8_0.gguf"]) == WEIGHTS
+
+
+def test_gated(make_source, hub, repo_folder):
+    hub.add("zoo/gated", repo_folder, gated=True, token=TOKEN)
+    source = make_source("")
+    listing = source.describe(ref("zoo/gated"))
+    assert listing.gated
+    for read in (
+        lambda: source.read(listing, listing.by_path["config.json"], 0, 1),
+        lambda: drain(source, listing, listing.by_path["tiny.q8_0.gguf"]),
+    ):
+        error = errors_of(read).value
+        assert isinstance(error, GatedRepository)
+        assert f"{hub.endpoint}/zoo/gated" in error.hint
+        assert "HF_TOKEN" in error.hint
+    stranger = make_source("hf_wrong")
+    error = errors_of(lambda: stranger.read(listing, listing.by_path["config.json"], 0, 1)).value
+    assert isinstance(error, GatedRepository)
+    assert "HF_TOKEN" not in error.hint
+    member = make_source(TOKEN)
+    assert drain(member, listing, listing.by_path["tiny.q8_0.gguf"]) == WEIGHTS
+
+
+@pytest.mark.parametrize("path", ["/api/models/*/tree/*", "/api/models/Zoo/Tiny-GGUF"])
+def test_gated_listing(source, hub, path, monkeypatch):
+    """A hub that hides the listing of a gated repository too."""
+    from tests.zoo.hub_server import routes
+
+    def refuse(handler, repo, rest):
+        if path.endswith("*") == ("tree" in rest):
+            raise routes.RefusalError(403, "GatedRepo", "Access is restricted.")
+        answer(handler, repo, rest)
+
+    answer = routes.HubHandler._api
+    monkeypatch.setattr(routes.HubHandler, "_api", refuse)
+    error = errors_of(lambda: source.describe(ref())).value
+    assert isinstance(error, GatedRepository)
+
+
+def test_file_that_is_not_there(source):
+    listing = source.describe(ref())
+    with pytest.raises(FileNotInRepository, match="no file x.bin at"):
+        source.read(listing, RepoFile(path=RepoPath("x.bin"), size=4), 0, 4)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\\b", "aux.bin", "README.md ", "readme.MD"])
+def test_hostile_names_refuse_the_repository(source, hub, name):
+    hub.faults["config.json"] = Fault(name=name)
+    with pytest.raises(UnsafePath):
+        source.describe(ref())
+
+
+def test_size_that_is_a_lie(source, hub):
+    hub.faults["tiny.q8_0.gguf"] = Fault(size=300_001)
+    listing = source.describe(ref())
+    file = listing.by_path["tiny.q8_0.gguf"]
+    for read in (lambda: source.read(listing, file, 0, 10), lambda: drain(source, listing, file)):
+        error = errors_of(read).value
+        assert isinstance(error, IntegrityError)
+        assert (error.details["expected"], error.details["actual"]) == (300_001, 300_000)
+
+
+def test_a_path_is_no_reference(source):
+    with pytest.raises(InvalidReference, match="is a path"):
+        source.describe(ref("/tmp/x"))
+
+
+def test_name_that_the_hub_cannot_have(source):
+    with pytest.raises(InvalidReference):
+        source.describe(ModelRef("x--y", "zoo"))
+
+
+@pytest.mark.parametrize("endpoint", ["", "huggingface.co", "ftp://x", "https://u:p@host", "https://h?x=1", "https://h#f"])
+def test_endpoint_that_is_none(endpoint):
+    with pytest.raises(InvalidInput, match="endpoint must be") as caught:
+        HuggingFaceSource(endpoint)
+    assert "u:p" not in str(caught.value)
+
+
+def test_endpoint_in_a_folder():
+    assert HuggingFaceSource("https://host/artifacts/hf/").uri(ref()) == f"https://host/artifacts/hf/{REPO}"
+
+
+# Tokens
+
+
+def authorized(hub):
+    return {request.origin: set() for request in hub.requests} | {
+        name: {request.authorized for request in hub.requests if request.origin == name}
+        for name in {request.origin for request in hub.requests}
+    }
+
+
+def test_token_goes_to_the_hub_alone(make_source, hub):
+    source = make_source(TOKEN)
+    listing = source.describe(ref())
+    file = listing.by_path["tiny.q8_0.gguf"]
+    assert source.read(listing, file, 5, 10) == WEIGHTS[5:10]
+    assert drain(source, listing, file) == WEIGHTS
+    assert authorized(hub) == {"hub": {True}, "cdn": {False}}
+
+
+def test_empty_token_is_no_token(make_source, hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    make_source("").describe(ref())
+    assert authorized(hub) == {"hub": {False}}
+
+
+def test_token_of_the_environment(make_source, hub, monkeypatch):
+    source = make_source(None)
+    source.describe(ref())
+    assert authorized(hub) == {"hub": {False}}
+    hub.reset_counts()
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    source.describe(ref())
+    assert authorized(hub) == {"hub": {True}}
+    hub.reset_counts()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
+    source.describe(ref())
+    assert authorized(hub) == {"hub": {False}}
+
+
+def test_endpoint_of_the_environment(hub, monkeypatch, transport):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+    assert HuggingFaceSource(token="", transport=transport).describe(ref()).commit == hub.commit(REPO)
+
+
+def test_token_that_no_header_can_hold(make_source):
+    error = errors_of(lambda: make_source(f"{TOKEN}\nX: y").describe(ref()))
+    assert isinstance(error.value, InvalidInput)
+    assert TOKEN not in "".join(traceback.format_exception(error.value))
+
+
+def test_token_is_never_logged_or_raised(make_source, hub, repo_folder, caplog):
+    caplog.set_level(logging.DEBUG)
+    hub.add("zoo/gated", repo_folder, gated=True)
+    source = make_source(TOKEN)
+    listing = source.describe(ref("zoo/gated"))
+    hub.faults["*/README.md"] = Fault(status=503)
+    texts = [repr(source), str(vars(source))]
+    for call in (
+        lambda: source.describe(ref("zoo/none")),
+        lambda: source.describe(ref(f"{REPO}@none")),
+        lambda: source.read(listing, listing.by_path["config.json"], 0, 1),
+        lambda: source.read(source.describe(ref()), listing.by_path["README.md"], 0, 1),
+    ):
+        error = errors_of(call).value
+        texts += ["".join(traceback.format_exception(error)), repr(error.to_dict())]
+    texts += [caplog.text, *(str(vars(record)) for record in caplog.records)]
+    assert "503" in texts[-1] + caplog.text
+    shown = [text for text in texts[2:] if TOKEN in text or "X-Amz-Signature=" in text]
+    assert shown == []
+
+
+# Faults
+
+
+def test_busy_hub_is_asked_again(source, hub, waits):
+    for path in ("/api/models/Zoo/Tiny-GGUF", "*/tree/*", "config.json"):
+        hub.faults[path] = Fault(status=503, times=2)
+    listing = source.describe(ref())
+    assert source.read(listing, listing.by_path["config.json"], 0, 99) == FILES["config.json"]
+    assert len(waits) == 6
+
+
+@pytest.mark.parametrize("path", ["/api/models/Zoo/Tiny-GGUF", "*/tree/*"])
+def test_rate_limit_is_honoured(source, hub, waits, path):
+    hub.faults[path] = Fault(status=429, retry_after=9, times=1)
+    source.describe(ref())
+    assert waits == [9]
+
+
+@pytest.mark.parametrize("path", ["/api/models/Zoo/Tiny-GGUF", "*/tree/*"])
+def test_hub_that_stays_busy(source, hub, path):
+    hub.faults[path] = Fault(status=500)
+    with pytest.raises(SourceUnavailable, match="answered 500"):
+        source.describe(ref())
+
+
+@pytest.mark.parametrize("path", ["/api/models/Zoo/Tiny-GGUF", "*/tree/*"])
+def test_hub_that_stalls(hub, path, waits):
+    transport = Transport(read_timeout=0.1, retry=RetryPolicy(attempts=2, sleep=waits.append), proxies={})
+    hub.faults[path] = Fault(delay=20)
+    with pytest.raises(SourceUnavailable, match="cannot be reached"):
+        HuggingFaceSource(hub.endpoint, "", transport=transport).describe(ref())
+    assert len(waits) == 1
+    transport.close()
+
+
+@pytest.mark.parametrize("fault", [Fault(truncate=100_000, times=2), Fault(stall=20, stall_after=100_000, times=2)])
+def test_broken_download_goes_on(source, hub, fault):
+    listing = source.describe(ref())
+    hub.faults["tiny.q8_0.gguf"] = fault
+    hub.reset_counts()
+    assert drain(source, listing, listing.by_path["tiny.q8_0.gguf"], buffer_size=8000) == WEIGHTS
+    ranges = [request.range for request in hub.requests if request.origin == "cdn"]
+    assert len(ranges) == 3
+    assert ranges[0] is None
+    assert all(ranges[1:])
+
+
+def test_server_without_ranges(source, hub):
+    hub.faults["tiny.q8_0.gguf"] = Fault(ignore_range=True)
+    listing = source.describe(ref())
+    assert source.read(listing, listing.by_path["tiny.q8_0.gguf"], 5, 50) == WEIGHTS[5:50]
+
+
+def test_truncated_for_ever(source, hub):
+    listing = source.describe(ref())
+    hub.faults["tiny.q8_0.gguf"] = Fault(truncate=0)
+    with pytest.raises(SourceUnavailable, match="broke off"):
+        drain(source, listing, listing.by_path["tiny.q8_0.gguf"])
+
+
+def test_signed_address_that_the_cdn_refuses(source, hub):
+    listing = source.describe(ref())
+    hub.faults["/Zoo/Tiny-GGUF/blob/*"] = Fault(status=403)
+    error = errors_of(lambda: drain(source, listing, listing.by_path["tiny.q8_0.gguf"])).value
+    assert isinstance(error, AccessDenied)
+    assert hub.cdn_endpoint in error.message
+    assert "Signature" not in str(error)
+
+
+def test_nobody_there(make_source, hub, waits):
+    endpoint = hub.endpoint
+    hub.close()
+    error = errors_of(lambda: make_source(endpoint=endpoint).describe(ref())).value
+    assert isinstance(error, SourceUnavailable)
+    assert endpoint in error.message
+    assert "offline" in error.hint
+    assert len(waits) == 3
+
+
+def test_offline_by_environment(source, hub, monkeypatch):
+    listing = source.describe(ref())
+    hub.reset_counts()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    for call in (
+        lambda: source.describe(ref()),
+        lambda: source.read(listing, listing.files[0], 0, 1),
+        lambda: drain(source, listing, listing.files[0]),
+    ):
+        with pytest.raises(Offline, match="HF_HUB_OFFLINE"):
+            call()
+    assert hub.requests == []
+
+
+@pytest.mark.skipif("MODELHUB_TEST_HUB" not in os.environ, reason="needs the real hub: set MODELHUB_TEST_HUB=1")
+def test_the_real_hub():
+    source = HuggingFaceSource("https://huggingface.co", "")
+    listing = source.describe(ref("gpt2"))
+    assert listing.repo.name == "gpt2"
+    assert Path(listing.by_path["config.json"].path).suffix == ".json"
+    assert source.read(listing, listing.by_path["model.safetensors"], 8, 9) == b"{"
+    source.close()

@@ -1,0 +1,236 @@
+"""A hub that lies in its answers, and a mirror that points elsewhere."""
+
+import json
+
+import pytest
+
+from modelhub.errors import GatedRepository, ModelHubError, RepositoryNotFound, SourceError
+from modelhub.refs import ModelRef
+from modelhub.sources.huggingface import HuggingFaceSource, tree
+
+from .origin import Reply, origin
+
+TOKEN = "hf_canary0123456789canary0123456789ca"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FILE = {"type": "file", "path": "a.bin", "size": 3, "oid": "1" * 40}
+INFO = {"_id": "x", "id": "zoo/x", "sha": COMMIT, "tags": ["t"], "private": False, "gated": False}
+
+
+def as_json(value, **headers):
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Reply(200, {"Content-Type": "application/json", **headers}, body)
+
+
+def hub_of(info=INFO, pages=([FILE],)):
+    """A hub with one repository, whose tree has `pages` as they stand."""
+
+    def answer(seen):
+        path, _, query = seen.target.partition("?")
+        if "/tree/" not in path:
+            return as_json(info)
+        number = int(query.rpartition("page=")[2]) if "page=" in query else 0
+        page = pages[number]
+        more = {"Link": f'<{path}?page={number + 1}>; rel="next"'} if number + 1 < len(pages) else {}
+        return as_json(page, **more)
+
+    return origin(answer)
+
+
+def describe(server, transport, token=""):
+    source = HuggingFaceSource(server.url, token, transport=transport)
+    return source.describe(ModelRef.parse("zoo/x"))
+
+
+def test_pages(transport):
+    pages = [[FILE | {"path": f"{n}.bin"}, {"type": "directory", "path": "d", "oid": "2" * 40}] for n in range(5)]
+    with hub_of(pages=pages) as server:
+        assert [file.path for file in describe(server, transport).files] == [f"{n}.bin" for n in range(5)]
+
+
+def test_next_page_elsewhere_gets_no_token(transport):
+    with origin(lambda seen: as_json([FILE | {"path": "b.bin"}])) as other:
+        link = f'<{other.url}/api/models/zoo/x/tree/{COMMIT}?page=1>; rel="next"'
+
+        def answer(seen):
+            return as_json([FILE], Link=link) if "/tree/" in seen.target else as_json(INFO)
+
+        with origin(answer) as server:
+            listing = describe(server, transport, TOKEN)
+    assert [file.path for file in listing.files] == ["a.bin", "b.bin"]
+    assert all("authorization" in seen.headers for seen in server.seen)
+    assert len(other.seen) == 1
+    assert TOKEN not in str(other.seen)
+
+
+def test_redirected_facts_get_no_token_elsewhere(transport):
+    with origin(lambda seen: as_json(INFO)) as other:
+
+        def answer(seen):
+            return as_json([FILE]) if "/tree/" in seen.target else Reply(307, {"Location": other.url + seen.target})
+
+        with origin(answer) as server:
+            describe(server, transport, TOKEN)
+    assert len(other.seen) == 1
+    assert TOKEN not in str(other.seen)
+
+
+def test_pages_without_end(transport):
+    def answer(seen):
+        if "/tree/" not in seen.target:
+            return as_json(INFO)
+        return as_json([], Link=f'<{seen.target}>; rel="next"')
+
+    with origin(answer) as server, pytest.raises(SourceError, match="do not end"):
+        describe(server, transport)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [b"", b"<html>", b"{}", b"[1]", b'"x"', b"[" * 100_000, b"null", b'[{"type":"file"}]', b"9" * 5000],
+)
+def test_tree_that_is_none(transport, page):
+    with hub_of(pages=[page]) as server, pytest.raises(SourceError, match="unusable answer"):
+        describe(server, transport)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": -1},
+        {"size": 1 << 62},
+        {"size": 1.5},
+        {"size": "3"},
+        {"size": True},
+        {"size": None},
+        {"path": None},
+        {"path": 7},
+        {"lfs": {"oid": "x" * 64}},
+        {"lfs": {}},
+        {"lfs": "sha"},
+        {"lfs": {"oid": "A" * 64}},
+    ],
+)
+def test_file_that_cannot_be(transport, change):
+    with hub_of(pages=[[FILE | change]]) as server, pytest.raises(SourceError, match="unusable answer"):
+        describe(server, transport)
+
+
+def test_hashes_that_are_none_are_unknown(transport):
+    """As the hub shows those of a gated repository."""
+    page = [FILE | {"xetHash": "*" * 64, "oid": "*" * 40, "lfs": {"oid": "a" * 64, "size": 3}}]
+    with hub_of(pages=[page]) as server:
+        (file,) = describe(server, transport).files
+    assert (file.xet_hash, file.git_oid, file.sha256) == (None, None, "a" * 64)
+    with hub_of(pages=[[FILE | {"xetHash": "b" * 64}]]) as server:
+        (file,) = describe(server, transport).files
+    assert file.xet_hash == "b" * 64
+
+
+def test_too_many_entries(transport, monkeypatch):
+    monkeypatch.setattr("modelhub.sources.huggingface.MAX_ENTRIES", 5)
+    pages = [[FILE | {"path": f"{n}{m}"} for m in range(3)] for n in range(4)]
+    with hub_of(pages=pages) as server:
+        with pytest.raises(SourceError, match="more than 5 entries"):
+            describe(server, transport)
+    assert len([seen for seen in server.seen if "/tree/" in seen.target]) == 2
+
+
+def test_tree_that_is_too_long(transport, monkeypatch):
+    monkeypatch.setattr("modelhub.sources.huggingface._MAX_PAGE", 1000)
+    page = [FILE | {"path": f"{n}"} for n in range(100)]
+    with hub_of(pages=[page]) as server, pytest.raises(SourceError, match="longer than the 1000 bytes"):
+        describe(server, transport)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        b"<html>",
+        b"[]",
+        b"null",
+        b"{}",
+        b"[" * 100_000,
+        {"sha": COMMIT},
+        INFO | {"sha": None},
+        INFO | {"sha": "main"},
+        INFO | {"sha": "../" * 13 + "x"},
+        INFO | {"sha": 7},
+        INFO | {"id": "../../etc"},
+        INFO | {"id": "/etc"},
+        INFO | {"id": "a/b/c"},
+        INFO | {"id": "a/b:c"},
+        INFO | {"id": "hf://a/b"},
+        INFO | {"id": ""},
+        INFO | {"id": None},
+        INFO | {"cardData": {"self": 1}},
+        INFO | {"cardData": {"ignore_metadata_errors": 1}},
+        INFO | {"lastModified": "yesterday"},
+        INFO | {"inferenceProviderMapping": "x"},
+    ],
+)
+def test_facts_that_are_none(transport, info):
+    with hub_of(info) as server, pytest.raises(SourceError, match="unusable answer"):
+        describe(server, transport)
+
+
+@pytest.mark.parametrize("card", [None, [], "x", {"license": ["mit"], "x": float("nan"), "tags": [1, "a"]}])
+def test_odd_cards(transport, card):
+    with hub_of(INFO | {"cardData": card, "tags": card, "pipeline_tag": card, "library_name": card}) as server:
+        listing = describe(server, transport)
+    assert json.dumps(listing.model_dump(mode="json"), allow_nan=False)
+
+
+def test_large_and_deep_cards(transport):
+    deep = "x"
+    for _ in range(300):
+        deep = [deep]
+    card = {"license": "mit", "big": "y" * 500_000, "deep": deep, "model-index": [{"name": "x", "results": []}]}
+    with hub_of(INFO | {"cardData": card}) as server:
+        listing = describe(server, transport)
+    assert listing.card == {"license": "mit"} | {
+        key: value for key, value in listing.card.items() if key in ("model_name",)
+    }
+
+
+def test_hub_that_repeats_the_token(transport, caplog):
+    def echo(seen):
+        said = seen.headers.get("authorization", "")
+        return Reply(403, {"X-Error-Message": said, "Content-Type": "application/json"}, json.dumps({"error": said}).encode())
+
+    with origin(echo) as server, pytest.raises(ModelHubError) as caught:
+        describe(server, transport, TOKEN)
+    assert "***" in str(caught.value)
+    assert TOKEN not in str(caught.value) + caplog.text
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "token", "kind"),
+    [
+        (401, {}, "", RepositoryNotFound),
+        (401, {}, TOKEN, "access_denied"),
+        (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, TOKEN, "access_denied"),
+        (403, {}, "", "access_denied"),
+        (403, {"X-Error-Message": "Access to this resource is disabled."}, "", "access_denied"),
+        (403, {"X-Error-Code": "GatedRepo"}, "", GatedRepository),
+        (404, {}, "", RepositoryNotFound),
+        (404, {"X-Error-Code": "RepoNotFound"}, "", RepositoryNotFound),
+        (418, {}, "", "source_error"),
+    ],
+)
+def test_refusals(transport, status, headers, token, kind):
+    for only in ("", "/tree/"):
+
+        def answer(seen, only=only):
+            return Reply(status, headers, b"no") if only in seen.target else as_json(INFO)
+
+        with origin(answer) as server, pytest.raises(ModelHubError) as caught:
+            describe(server, transport, token)
+        assert (caught.value.code == kind) if isinstance(kind, str) else isinstance(caught.value, kind)
+        assert caught.value.hint
+
+
+def test_ref_names():
+    refs = {"branches": [{"name": "main"}, {"name": 7}, "x"], "tags": [{"name": "v1"}, {"name": "a\nb"}], "converts": 3}
+    assert tree.ref_names(refs) == ("main", "v1")
+    assert tree.ref_names([]) == tree.ref_names({"branches": "x"}) == ()
