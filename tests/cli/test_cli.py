@@ -183,8 +183,20 @@ def test_doctor_survives_a_database_that_does_not_answer(run):
     assert "llama_server" in out
 
 
-def test_a_server_database_is_upgraded_by_hand(run, postgres_database):
-    url = postgres_database
+@pytest.fixture
+def server_database(postgres_url):
+    """A PostgreSQL database with nothing in it."""
+    import psycopg
+
+    with psycopg.connect(postgres_url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS commands")
+        connection.execute("CREATE DATABASE commands")
+    before, mark, query = postgres_url.partition("?")
+    return f"{before.rpartition('/')[0]}/commands{mark}{query}"
+
+
+def test_a_server_database_is_upgraded_by_hand(run, server_database):
+    url = server_database
     status, _, err = run("--database", url, "ls")
     assert status == 1
     assert "modelhub db upgrade" in err

@@ -15,6 +15,7 @@ from safetensors.numpy import save, save_file
 
 from modelhub.errors import FormatError, UnsafePath
 from modelhub.formats import RangeReader, SafetensorsHeader, read_index, read_safetensors
+from modelhub.formats.reader import FIRST_BYTES
 from modelhub.formats.safetensors import DTYPES, MAX_HEADER
 from modelhub.refs import Precision, RepoPath
 
@@ -78,7 +79,7 @@ def test_only_the_header_is_asked_for():
         remote = Remote(safetensors(data, 0), 8 + length + count)
         reader = remote.reader()
         assert read_safetensors(reader).parameters == count
-        assert reader.bytes_read == max(8 + length, min(64 << 10, remote.size))
+        assert reader.bytes_read == max(8 + length, min(FIRST_BYTES, remote.size))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

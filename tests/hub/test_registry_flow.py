@@ -31,6 +31,7 @@ from modelhub.errors import (
 from modelhub.facts import JobKind, JobStatus, SyncStatus
 from modelhub.settings import Settings
 from tests.zoo.hub_server import Fault
+from tests.zoo.repos import chat_answers
 
 from .conftest import MODEL
 
@@ -168,8 +169,6 @@ def test_a_moved_branch_is_seen_by_sync_only(hub, server, zoo_gguf, tmp_path):
 
 
 def test_a_local_folder_and_a_single_file(hub, zoo_gguf, server):
-    from tests.zoo.repos import chat_answers
-
     case = next(case for case in chat_answers() if len(case.messages) == 1)
     question = case.messages[0]["content"]
     assert hub.chat(zoo_gguf, question, variant="q8_0", temperature=0).text == case.answer
@@ -186,6 +185,18 @@ def test_two_folders_of_one_name_are_two_repositories(hub, zoo_gguf, tmp_path):
         shutil.copy(next(zoo_gguf.glob("*q8_0.gguf")), tmp_path / place / "model")
         assert hub.inspect(tmp_path / place / "model").models
     assert len({repo.repo.id for repo in hub.repos()}) == 2
+
+
+def test_the_whole_way_on_either_database(make_hub, database_url):
+    hub = make_hub(database=database_url)
+    hub.register(MODEL)
+    assert hub.sync(MODEL).models
+    assert hub.pull(f"{MODEL}:q8_0").fetched_bytes > 0
+    assert hub.pull(f"{MODEL}:q8_0").fetched_bytes == 0
+    case = next(case for case in chat_answers() if len(case.messages) == 1)
+    assert hub.chat(f"{MODEL}:q8_0", case.messages[0]["content"], temperature=0).text == case.answer
+    assert [job.status for job in hub.jobs.list()] == [JobStatus.SUCCEEDED] * 2
+    assert hub.plan(f"{MODEL}:q8_0").fetch_bytes == 0
 
 
 def test_many_hubs_in_one_process(make_hub, tmp_path):

@@ -29,7 +29,16 @@ def test_front_matter():
 
 
 @pytest.mark.parametrize(
-    "readme", ["", "# Title", "---", "---\nlicense: mit\n", " ---\nlicense: mit\n---\n", "---\n---\n", "---\n- a\n---\n"]
+    "readme",
+    [
+        "",
+        "# Title",
+        "---",
+        "---\nlicense: mit\n",
+        " ---\nlicense: mit\n---\n",
+        "---\n---\n",
+        "---\n- a\n---\n",
+    ],
 )
 def test_no_front_matter(readme):
     assert front_matter(readme, "zoo/x") == {}
@@ -40,7 +49,9 @@ def test_byte_order_mark_and_windows_lines():
 
 
 def test_values_that_are_no_json():
-    card = read("date: 2024-05-01\ntime: 2024-05-01 12:00:00\nnan: .nan\ninf: .inf\nset: !!set {b, a}\n1: one")
+    card = read(
+        "date: 2024-05-01\ntime: 2024-05-01 12:00:00\nnan: .nan\ninf: .inf\nset: !!set {b, a}\n1: one"
+    )
     assert card == {
         "date": "2024-05-01",
         "time": "2024-05-01T12:00:00",
@@ -62,7 +73,9 @@ def test_results_are_left_out():
 LAUGHS = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 2)}]\n" for n in range(1, 8)
 )
-MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 30))
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 30)
+)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +94,20 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]
         "\x07",
         "a: 2024-99-99",
     ],
-    ids=["deep", "33", "aliases", "merges", "python", "int", "key", "long", "dashes", "anchor", "bell", "date"],
+    ids=[
+        "deep",
+        "33",
+        "aliases",
+        "merges",
+        "python",
+        "int",
+        "key",
+        "long",
+        "dashes",
+        "anchor",
+        "bell",
+        "date",
+    ],
 )
 def test_hostile_yaml_is_left_out(yaml, caplog):
     started = time.process_time()
@@ -169,5 +195,7 @@ def test_license(card, tags, name):
 
 
 def test_facts():
-    facts = card_facts({"tags": "a", "pipeline_tag": ["x"], "library_name": "diffusers", "license": "mit"})
+    facts = card_facts(
+        {"tags": "a", "pipeline_tag": ["x"], "library_name": "diffusers", "license": "mit"}
+    )
     assert facts == (("a",), None, "diffusers", "mit")

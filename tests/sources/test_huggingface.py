@@ -31,7 +31,9 @@ from tests.zoo.hub_server import Fault, HubServer
 
 TOKEN = "hf_canary0123456789canary0123456789ca"
 WEIGHTS = bytes(i * 7 % 251 for i in range(300_000))
-CARD = b"---\nlicense: mit\npipeline_tag: text-generation\nlibrary_name: gguf\ntags: [tiny]\n---\n# Tiny\n"
+CARD = (
+    b"---\nlicense: mit\npipeline_tag: text-generation\nlibrary_name: gguf\ntags: [tiny]\n---\n# Tiny\n"
+)
 FILES = {
     "README.md": CARD,
     "config.json": b'{"a": 1}',
@@ -136,7 +138,6 @@ def test_listing(source, hub):
 def test_listing_reads_no_file(source, hub):
     source.describe(ref())
     assert all(request.path.startswith("/api/models/") for request in hub.requests)
-    assert "recursive=True" not in str(hub.requests)  # ours says recursive=true; theirs is the listing twice
 
 
 def test_names_compare_without_case(source):
@@ -251,7 +252,9 @@ def test_file_that_is_not_there(source):
         source.read(listing, RepoFile(path=RepoPath("x.bin"), size=4), 0, 4)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\\b", "aux.bin", "README.md ", "readme.MD"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "a\\b", "aux.bin", "README.md ", "readme.MD"]
+)
 def test_hostile_names_refuse_the_repository(source, hub, name):
     hub.faults["config.json"] = Fault(name=name)
     with pytest.raises(UnsafePath):
@@ -278,7 +281,9 @@ def test_name_that_the_hub_cannot_have(source):
         source.describe(ModelRef("x--y", "zoo"))
 
 
-@pytest.mark.parametrize("endpoint", ["", "huggingface.co", "ftp://x", "https://u:p@host", "https://h?x=1", "https://h#f"])
+@pytest.mark.parametrize(
+    "endpoint", ["", "huggingface.co", "ftp://x", "https://u:p@host", "https://h?x=1", "https://h#f"]
+)
 def test_endpoint_that_is_none(endpoint):
     with pytest.raises(InvalidInput, match="endpoint must be") as caught:
         HuggingFaceSource(endpoint)
@@ -286,17 +291,20 @@ def test_endpoint_that_is_none(endpoint):
 
 
 def test_endpoint_in_a_folder():
-    assert HuggingFaceSource("https://host/artifacts/hf/").uri(ref()) == f"https://host/artifacts/hf/{REPO}"
+    assert (
+        HuggingFaceSource("https://host/artifacts/hf/").uri(ref()) == f"https://host/artifacts/hf/{REPO}"
+    )
 
 
 # Tokens
 
 
 def authorized(hub):
-    return {request.origin: set() for request in hub.requests} | {
-        name: {request.authorized for request in hub.requests if request.origin == name}
-        for name in {request.origin for request in hub.requests}
-    }
+    """Whether the requests of each origin carried a token."""
+    found = {}
+    for request in hub.requests:
+        found.setdefault(request.origin, set()).add(request.authorized)
+    return found
 
 
 def test_token_goes_to_the_hub_alone(make_source, hub):
@@ -333,8 +341,9 @@ def test_endpoint_of_the_environment(hub, monkeypatch, transport):
     assert HuggingFaceSource(token="", transport=transport).describe(ref()).commit == hub.commit(REPO)
 
 
-def test_token_that_no_header_can_hold(make_source):
-    error = errors_of(lambda: make_source(f"{TOKEN}\nX: y").describe(ref()))
+@pytest.mark.parametrize("wrong", ["{}\nX: y", "{}\u00e4", "Bearer {}", "{}\0"])
+def test_token_that_no_header_can_hold(make_source, wrong):
+    error = errors_of(lambda: make_source(wrong.format(TOKEN)).describe(ref()))
     assert isinstance(error.value, InvalidInput)
     assert TOKEN not in "".join(traceback.format_exception(error.value))
 
@@ -345,7 +354,7 @@ def test_token_is_never_logged_or_raised(make_source, hub, repo_folder, caplog):
     source = make_source(TOKEN)
     listing = source.describe(ref("zoo/gated"))
     hub.faults["*/README.md"] = Fault(status=503)
-    texts = [repr(source), str(vars(source))]
+    texts = [repr(source)]
     for call in (
         lambda: source.describe(ref("zoo/none")),
         lambda: source.describe(ref(f"{REPO}@none")),
@@ -355,8 +364,8 @@ def test_token_is_never_logged_or_raised(make_source, hub, repo_folder, caplog):
         error = errors_of(call).value
         texts += ["".join(traceback.format_exception(error)), repr(error.to_dict())]
     texts += [caplog.text, *(str(vars(record)) for record in caplog.records)]
-    assert "503" in texts[-1] + caplog.text
-    shown = [text for text in texts[2:] if TOKEN in text or "X-Amz-Signature=" in text]
+    assert "answered 503" in caplog.text
+    shown = [text for text in texts if TOKEN in text or "X-Amz-Signature=" in text]
     assert shown == []
 
 
@@ -387,7 +396,9 @@ def test_hub_that_stays_busy(source, hub, path):
 
 @pytest.mark.parametrize("path", ["/api/models/Zoo/Tiny-GGUF", "*/tree/*"])
 def test_hub_that_stalls(hub, path, waits):
-    transport = Transport(read_timeout=0.1, retry=RetryPolicy(attempts=2, sleep=waits.append), proxies={})
+    transport = Transport(
+        read_timeout=0.1, retry=RetryPolicy(attempts=2, sleep=waits.append), proxies={}
+    )
     hub.faults[path] = Fault(delay=20)
     with pytest.raises(SourceUnavailable, match="cannot be reached"):
         HuggingFaceSource(hub.endpoint, "", transport=transport).describe(ref())
@@ -395,7 +406,9 @@ def test_hub_that_stalls(hub, path, waits):
     transport.close()
 
 
-@pytest.mark.parametrize("fault", [Fault(truncate=100_000, times=2), Fault(stall=20, stall_after=100_000, times=2)])
+@pytest.mark.parametrize(
+    "fault", [Fault(truncate=100_000, times=2), Fault(stall=20, stall_after=100_000, times=2)]
+)
 def test_broken_download_goes_on(source, hub, fault):
     listing = source.describe(ref())
     hub.faults["tiny.q8_0.gguf"] = fault
@@ -453,7 +466,9 @@ def test_offline_by_environment(source, hub, monkeypatch):
     assert hub.requests == []
 
 
-@pytest.mark.skipif("MODELHUB_TEST_HUB" not in os.environ, reason="needs the real hub: set MODELHUB_TEST_HUB=1")
+@pytest.mark.skipif(
+    "MODELHUB_TEST_HUB" not in os.environ, reason="needs the real hub: set MODELHUB_TEST_HUB=1"
+)
 def test_the_real_hub():
     source = HuggingFaceSource("https://huggingface.co", "")
     listing = source.describe(ref("gpt2"))

@@ -49,7 +49,9 @@ def describe(path, source=None):
 
 @pytest.fixture
 def model(tmp_path):
-    return make(tmp_path / "My model", {"README.md": CARD, "m.gguf": bytes(range(256)), "sub/c.json": b"{}"})
+    return make(
+        tmp_path / "My model", {"README.md": CARD, "m.gguf": bytes(range(256)), "sub/c.json": b"{}"}
+    )
 
 
 class TestFolder(SourceContract):
@@ -146,7 +148,10 @@ def test_commit_follows_the_files(model):
 
 
 def test_hidden_folders_are_left_out_and_hidden_files_are_not(model):
-    make(model, {".git/config": b"x", ".cache/huggingface/x": b"x", "a/.svn/y": b"x", ".gitattributes": b"x"})
+    make(
+        model,
+        {".git/config": b"x", ".cache/huggingface/x": b"x", "a/.svn/y": b"x", ".gitattributes": b"x"},
+    )
     paths = [file.path for file in describe(model).files]
     assert paths == [".gitattributes", "README.md", "m.gguf", "sub/c.json"]
 

@@ -62,7 +62,10 @@ def test_server_without_ranges(transport):
 
 
 def test_chunked_body(transport):
-    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (BODY[:1000], BODY[1000:])) + b"0\r\n\r\n"
+    chunks = (
+        b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (BODY[:1000], BODY[1000:]))
+        + b"0\r\n\r\n"
+    )
     reply = Reply(200, {"Transfer-Encoding": "chunked"}, chunks, length=False)
     with origin(lambda seen: reply) as server:
         stream = transport.stream(request(server.url))
@@ -118,7 +121,10 @@ def test_headers_do_not_come_back_after_a_detour(transport):
     def hub_answer(seen):
         return ranged(seen) if seen.target == "/end" else Reply(302, {"Location": f"{other.url}/"})
 
-    with origin(hub_answer) as hub, origin(lambda seen: Reply(302, {"Location": f"{hub.url}/end"})) as other:
+    with (
+        origin(hub_answer) as hub,
+        origin(lambda seen: Reply(302, {"Location": f"{hub.url}/end"})) as other,
+    ):
         assert drain(transport.stream(request(hub.url))) == BODY
     assert ["authorization" in seen.headers for seen in hub.seen] == [True, False]
     assert SECRET not in str(other.seen)
@@ -137,24 +143,30 @@ def test_user_and_password_of_a_location_are_not_sent(transport):
     ["file:///etc/passwd", "ftp://127.0.0.1/", "http://good\\@127.0.0.1/", "http://a b/"],
 )
 def test_redirect_to_what_is_no_http_address(transport, location):
-    with origin(lambda seen: Reply(302, {"Location": location})) as server:
-        with pytest.raises(SourceError) as caught:
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(302, {"Location": location})) as server,
+        pytest.raises(SourceError) as caught,
+    ):
+        transport.stream(request(server.url))
     assert not isinstance(caught.value, SourceUnavailable)
     assert len(server.seen) == 1
 
 
 def test_redirect_without_end(transport):
-    with origin(lambda seen: Reply(302, {"Location": seen.target + "x"})) as server:
-        with pytest.raises(SourceError, match="more than 5 times"):
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(302, {"Location": seen.target + "x"})) as server,
+        pytest.raises(SourceError, match="more than 5 times"),
+    ):
+        transport.stream(request(server.url))
     assert len(server.seen) == 6
 
 
 def test_redirect_to_nowhere(transport):
-    with origin(lambda seen: Reply(302)) as server:
-        with pytest.raises(SourceError, match="to nowhere"):
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(302)) as server,
+        pytest.raises(SourceError, match="to nowhere"),
+    ):
+        transport.stream(request(server.url))
 
 
 def test_busy_server_is_asked_again(transport, waits):
@@ -166,9 +178,11 @@ def test_busy_server_is_asked_again(transport, waits):
 
 
 def test_server_that_stays_busy_is_given_up(transport, waits):
-    with origin(lambda seen: Reply(503, {}, b"no")) as server:
-        with pytest.raises(SourceUnavailable, match="answered 503") as caught:
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(503, {}, b"no")) as server,
+        pytest.raises(SourceUnavailable, match="answered 503") as caught,
+    ):
+        transport.stream(request(server.url))
     assert len(server.seen) == 4
     assert len(waits) == 3
     assert caught.value.details["status"] == 503
@@ -182,9 +196,11 @@ def test_retry_after_is_honoured(transport, waits, headers):
 
 
 def test_too_long_a_wait_is_told_instead(transport, waits):
-    with origin(lambda seen: Reply(429, {"Retry-After": "3600"})) as server:
-        with pytest.raises(SourceUnavailable) as caught:
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(429, {"Retry-After": "3600"})) as server,
+        pytest.raises(SourceUnavailable) as caught,
+    ):
+        transport.stream(request(server.url))
     assert "3600 s" in caught.value.hint
     assert waits == []
     assert len(server.seen) == 1
@@ -290,9 +306,11 @@ def test_refusal_while_resuming_is_named(transport):
     ],
 )
 def test_wrong_range_is_refused(transport, headers):
-    with origin(lambda seen: Reply(206, headers, bytes(10))) as server:
-        with pytest.raises(SourceError):
-            transport.stream(request(server.url), 10, 20)
+    with (
+        origin(lambda seen: Reply(206, headers, bytes(10))) as server,
+        pytest.raises(SourceError),
+    ):
+        transport.stream(request(server.url), 10, 20)
     assert len(server.seen) == 1
 
 
@@ -302,34 +320,43 @@ def test_file_that_changes_while_it_is_read(transport):
         reply.cut = 1000
         return reply
 
-    with origin(in_order(cut, lambda seen: ranged(seen, BODY + b"x"))) as server:
-        with pytest.raises(SourceError, match="changed while it was read"):
-            drain(transport.stream(request(server.url)))
+    with (
+        origin(in_order(cut, lambda seen: ranged(seen, BODY + b"x"))) as server,
+        pytest.raises(SourceError, match="changed while it was read"),
+    ):
+        drain(transport.stream(request(server.url)))
 
 
 def test_compressed_body_is_refused(transport):
-    with origin(lambda seen: Reply(200, {"Content-Encoding": "gzip"}, b"x")) as server:
-        with pytest.raises(SourceError, match="compressed"):
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(200, {"Content-Encoding": "gzip"}, b"x")) as server,
+        pytest.raises(SourceError, match="compressed"),
+    ):
+        transport.stream(request(server.url))
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, AccessDenied), (403, AccessDenied), (404, FileNotInRepository), (418, SourceError)]
+    ("status", "kind"),
+    [(401, AccessDenied), (403, AccessDenied), (404, FileNotInRepository), (418, SourceError)],
 )
 def test_refusals_are_not_repeated(transport, status, kind):
     body = b'{"error": "because of %s"}' % SECRET.encode()
-    with origin(lambda seen: Reply(status, {"Content-Type": "application/json"}, body)) as server:
-        with pytest.raises(kind, match=r"because of \*\*\*") as caught:
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(status, {"Content-Type": "application/json"}, body)) as server,
+        pytest.raises(kind, match=r"because of \*\*\*") as caught,
+    ):
+        transport.stream(request(server.url))
     assert len(server.seen) == 1
     assert caught.value.details["status"] == status
 
 
 @pytest.mark.parametrize("body", [b"[" * 50_000, b'["x"]', b"\xff", b"null", b'{"error": [1]}'])
 def test_unreadable_refusal(transport, body):
-    with origin(lambda seen: Reply(404, {"Content-Type": "application/json"}, body)) as server:
-        with pytest.raises(FileNotInRepository):
-            transport.stream(request(server.url))
+    with (
+        origin(lambda seen: Reply(404, {"Content-Type": "application/json"}, body)) as server,
+        pytest.raises(FileNotInRepository),
+    ):
+        transport.stream(request(server.url))
 
 
 def test_nobody_there(transport, waits):
@@ -364,9 +391,11 @@ def test_page_and_its_next(transport):
 
 
 def test_page_that_is_too_long(transport):
-    with origin(lambda seen: Reply(200, {}, bytes(101))) as server:
-        with pytest.raises(SourceError, match="longer than the 100 bytes"):
-            transport.page(request(server.url), 100)
+    with (
+        origin(lambda seen: Reply(200, {}, bytes(101))) as server,
+        pytest.raises(SourceError, match="longer than the 100 bytes"),
+    ):
+        transport.page(request(server.url), 100)
 
 
 def test_page_that_breaks_off_is_asked_for_again(transport):
@@ -394,12 +423,19 @@ def test_nothing_secret_is_logged_or_raised(transport, caplog):
 
     with origin(cdn_answer) as cdn:
         redirect = Reply(302, {"Location": f"{cdn.url}/file{signed}"})
-        with origin(in_order(Reply(503, {"X-Error-Message": SECRET}), redirect)) as hub:
-            with pytest.raises(ModelHubError) as caught:
-                transport.stream(request(f"{hub.url}/x{signed}"))
+        with (
+            origin(in_order(Reply(503, {"X-Error-Message": SECRET}), redirect)) as hub,
+            pytest.raises(ModelHubError) as caught,
+        ):
+            transport.stream(request(f"{hub.url}/x{signed}"))
     assert cdn.url in str(caught.value)
     records = caplog.text + "".join(str(vars(record)) for record in caplog.records)
-    for text in (str(caught.value), repr(caught.value.to_dict()), records, repr(request(hub.url + signed))):
+    for text in (
+        str(caught.value),
+        repr(caught.value.to_dict()),
+        records,
+        repr(request(hub.url + signed)),
+    ):
         assert SECRET not in text
         assert "Signature" not in text
     assert "attempt 2 follows" in caplog.text
@@ -418,9 +454,11 @@ def test_https(certificate):
 
 
 def test_certificate_that_is_not_trusted(certificate, transport, waits):
-    with origin(ranged, certificate[0]) as server:
-        with pytest.raises(SourceUnavailable, match="certificate"):
-            transport.stream(request(server.url))
+    with (
+        origin(ranged, certificate[0]) as server,
+        pytest.raises(SourceUnavailable, match="certificate"),
+    ):
+        transport.stream(request(server.url))
     assert server.seen == []
     assert waits == []
 
@@ -430,9 +468,11 @@ def test_https_is_never_left_for_http(certificate):
     transport = Transport(context=client_context, proxies={})
     with origin(ranged) as plain:
         redirect = Reply(302, {"Location": f"{plain.url}/"})
-        with origin(lambda seen: redirect, server_context) as server:
-            with pytest.raises(SourceError, match="from https to http"):
-                transport.stream(request(server.url))
+        with (
+            origin(lambda seen: redirect, server_context) as server,
+            pytest.raises(SourceError, match="from https to http"),
+        ):
+            transport.stream(request(server.url))
     assert plain.seen == []
     transport.close()
 

@@ -69,7 +69,10 @@ def test_joins(location, url):
 
 
 @settings(deadline=None)
-@given(st.text(max_size=60) | st.from_regex(r"https?://[^ ]{0,30}[:/@?#\[\]\\]{0,5}[^ ]{0,30}", fullmatch=True))
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"https?://[^ ]{0,30}[:/@?#\[\]\\]{0,5}[^ ]{0,30}", fullmatch=True)
+)
 def test_any_text_is_an_address_or_refused(text):
     try:
         address = Address.parse(text)

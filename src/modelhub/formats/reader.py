@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from modelhub.errors import FormatError
 
-FIRST_BYTES = 64 << 10
-"""How much the first range asks for."""
+FIRST_BYTES = 16 << 10
+"""How much the first range asks for: little, so that of a small file hardly any weight is read."""
 
 MOST_BYTES = 2 << 20
 """What a range grows to, doubling; a single value that is longer is asked for as a whole."""

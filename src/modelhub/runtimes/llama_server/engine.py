@@ -133,8 +133,12 @@ def start_server(settings: EngineSettings, folder: Path, verbosity: int = QUIET)
         params.cpuparams_batch.n_threads = settings.n_threads
     params.hostnames = [str(folder / _SOCKET)]
     params.n_threads_http = 1
-    params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
-    return Server(params)
+    params.ui = params.endpoint_slots = params.endpoint_props = False
+    params.endpoint_metrics = True
+    server = Server(params)
+    # Answered by the engine's loop, so it runs from here on. Let go before that, it would never end.
+    server.handle_metrics()
+    return server
 
 
 def socket_folder() -> Path:

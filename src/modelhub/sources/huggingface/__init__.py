@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 _MAX_PAGE = 64 << 20  # bytes; a thousand entries are some 300 kB
+_MAX_PAGES = 10_000
 _MAX_REFS = 4 << 20  # bytes
 
 
@@ -185,7 +186,7 @@ class HuggingFaceSource(Source):
                 raise unusable(what, f"it has more than {MAX_ENTRIES:,} entries")
             if page.next is None:
                 return repo_files(found, what)
-            if page.next in seen or len(seen) > MAX_ENTRIES // 10:
+            if page.next in seen or len(seen) >= _MAX_PAGES:
                 raise unusable(what, "its pages do not end")
             seen.add(page.next)
             request = _next_request(request, page.next)
@@ -234,11 +235,19 @@ class HuggingFaceSource(Source):
 
     def _token(self) -> str | None:
         """Looked up for each request, since a login may come, change or expire meanwhile."""
-        if self._given_token is not None:
-            return self._given_token or None
-        from huggingface_hub import constants, get_token
+        token = self._given_token
+        if token is None:
+            from huggingface_hub import constants, get_token
 
-        return None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+            token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        # HTTP clients refuse such a header too, but quote it in their errors.
+        if token and not (token.isascii() and token.isprintable() and " " not in token):
+            raise InvalidInput(
+                "the token has characters that no token has",
+                hint="A token is one word of plain ASCII; was it cut and pasted with something else?",
+                field="token",
+            )
+        return token or None
 
 
 def _checked_endpoint(endpoint: str) -> str:

@@ -73,7 +73,7 @@ def _ask(asked: Asked, token: str | None, timeout: float) -> "ModelInfo":
 
 def card_of(info: "ModelInfo") -> dict[str, object]:
     """The card's fields as huggingface_hub keeps them, but for the results it makes objects of."""
-    fields = vars(info.card_data) if info.card_data else {}
+    fields: dict[str, object] = getattr(info.card_data, "__dict__", {})
     return {
         name: value for name, value in fields.items() if name != "eval_results" and value is not None
     }

@@ -69,7 +69,9 @@ class RetryPolicy:
             raise problem.error from problem.__cause__
 
     def _wait(self, state: RetryCallState) -> float:
-        backoff = wait_exponential(self.first_wait, self.longest_backoff) + wait_random(0, self.first_wait)
+        backoff = wait_exponential(self.first_wait, self.longest_backoff) + wait_random(
+            0, self.first_wait
+        )
         return max(backoff(state), _transient(state).after or 0.0)
 
     def _is_worth_it(self, error: BaseException) -> bool:
