@@ -62,6 +62,9 @@ class Handler(BaseHTTPRequestHandler):
         seen = Seen(self.number, self.command, self.path, headers)
         self.server.seen.append(seen)
         reply = self.server.answer(seen)
+        if reply is None:  # hang up instead of answering
+            self.close_connection = True
+            return
         self.send_response(reply.status)
         if reply.length:
             self.send_header("Content-Length", str(len(reply.body)))

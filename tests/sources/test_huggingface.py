@@ -2,9 +2,7 @@
 
 import hashlib
 import logging
-import os
 import traceback
-from pathlib import Path
 
 import pytest
 
@@ -173,12 +171,11 @@ def test_a_listing_stays_at_its_commit(source, hub, tmp_path):
 # Bad input
 
 
-def test_unknown_repository(make_source):
-    for token, hint in [("", "set HF_TOKEN"), (TOKEN, "the token in use")]:
-        error = errors_of(lambda: make_source(token).describe(ref("zoo/tyni"))).value
-        assert isinstance(error, RepositoryNotFound)
-        assert "zoo/tyni" in error.message
-        assert hint in error.hint
+@pytest.mark.parametrize(("token", "hint"), [("", "set HF_TOKEN"), (TOKEN, "the token in use")])
+def test_unknown_repository(make_source, token, hint):
+    with pytest.raises(RepositoryNotFound, match="no repository zoo/tyni") as caught:
+        make_source(token).describe(ref("zoo/tyni"))
+    assert hint in caught.value.hint
 
 
 def test_unknown_revision_lists_what_exists(source, hub, repo_folder):
@@ -248,7 +245,7 @@ def test_gated_listing(source, hub, path, monkeypatch):
 
 def test_file_that_is_not_there(source):
     listing = source.describe(ref())
-    with pytest.raises(FileNotInRepository, match="no file x.bin at"):
+    with pytest.raises(FileNotInRepository, match=r"no file x\.bin at"):
         source.read(listing, RepoFile(path=RepoPath("x.bin"), size=4), 0, 4)
 
 
@@ -464,15 +461,3 @@ def test_offline_by_environment(source, hub, monkeypatch):
         with pytest.raises(Offline, match="HF_HUB_OFFLINE"):
             call()
     assert hub.requests == []
-
-
-@pytest.mark.skipif(
-    "MODELHUB_TEST_HUB" not in os.environ, reason="needs the real hub: set MODELHUB_TEST_HUB=1"
-)
-def test_the_real_hub():
-    source = HuggingFaceSource("https://huggingface.co", "")
-    listing = source.describe(ref("gpt2"))
-    assert listing.repo.name == "gpt2"
-    assert Path(listing.by_path["config.json"].path).suffix == ".json"
-    assert source.read(listing, listing.by_path["model.safetensors"], 8, 9) == b"{"
-    source.close()

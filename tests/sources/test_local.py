@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -55,7 +56,11 @@ def model(tmp_path):
 
 
 class TestFolder(SourceContract):
-    files = {"README.md": CARD, "weights/m.bin": bytes(i % 251 for i in range(100_000)), "empty": b""}
+    files: ClassVar = {
+        "README.md": CARD,
+        "weights/m.bin": bytes(i % 251 for i in range(100_000)),
+        "empty": b"",
+    }
 
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path):
@@ -75,7 +80,7 @@ class TestFolder(SourceContract):
 
 
 class TestFile(TestFolder):
-    files = {"model.gguf": bytes(i % 251 for i in range(100_000))}
+    files: ClassVar = {"model.gguf": bytes(i % 251 for i in range(100_000))}
 
     def reference(self):
         return ModelRef.parse(self.root / "model.gguf")
@@ -84,7 +89,7 @@ class TestFile(TestFolder):
 class TestCacheSnapshot(TestFolder):
     """huggingface_hub's cache: one hop to the repository's blobs, two to those that it shares."""
 
-    files = {"README.md": CARD, "weights/m.bin": bytes(i % 251 for i in range(100_000))}
+    files: ClassVar = {"README.md": CARD, "weights/m.bin": bytes(i % 251 for i in range(100_000))}
 
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path):
@@ -274,9 +279,9 @@ def test_changed_while_it_is_read(model):
     with source.open(listing, listing.by_path["m.gguf"]) as stream:
         assert stream.readinto(memoryview(bytearray(100))) == 100
         os.utime(model / "m.gguf", ns=(5, 5))
+        assert stream.readinto(memoryview(bytearray(100))) == 100
         with pytest.raises(SourceError, match="has changed"):
-            while stream.readinto(memoryview(bytearray(100))):
-                pass
+            stream.readinto(memoryview(bytearray(100)))
 
 
 def test_changed_between_two_processes(model):
@@ -293,7 +298,7 @@ def test_listing_of_another_source(model):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(RepositoryNotFound, match="no folder or file .*/nothing") as caught:
+    with pytest.raises(RepositoryNotFound, match=r"no folder or file .*/nothing") as caught:
         describe(tmp_path / "nothing")
     assert caught.value.details["path"] == str(tmp_path / "nothing")
 

@@ -96,6 +96,30 @@ def test_connection_closed_while_idle_costs_no_attempt(transport, waits):
     assert waits == []
 
 
+def test_connection_closed_as_it_is_used_again_costs_no_attempt(transport, waits):
+    with origin(in_order(Reply(200, {}, b"one"), None, Reply(200, {}, b"two"))) as server:
+        assert drain(transport.stream(request(server.url))) == b"one"
+        assert drain(transport.stream(request(server.url))) == b"two"
+    assert [seen.connection for seen in server.seen] == [0, 0, 1]
+    assert waits == []
+
+
+def test_server_that_hangs_up_is_asked_again(transport, waits):
+    with origin(in_order(None, None, ranged)) as server:
+        assert drain(transport.stream(request(server.url))) == BODY
+    assert len(waits) == 2
+
+
+def test_redirect_and_refusal_whose_bodies_break_off(transport):
+    redirect = Reply(302, {"Location": "/there"}, b"moved", cut=1)
+    with (
+        origin(in_order(redirect, Reply(404, {"X-Error-Message": "gone"}, b"gone", cut=1))) as server,
+        pytest.raises(FileNotInRepository, match="gone"),
+    ):
+        transport.stream(request(server.url))
+    assert [seen.target for seen in server.seen] == ["/", "/there"]
+
+
 def test_redirect_on_one_origin_keeps_the_headers(transport):
     redirect = Reply(307, {"Location": "/there"})
     with origin(in_order(redirect, ranged)) as server:

@@ -13,6 +13,7 @@ from modelhub.facts import (
     Device,
     Plan,
     ProgressCallback,
+    Provenance,
     RepoFile,
     RepoRecord,
     Report,
@@ -22,7 +23,7 @@ from modelhub.facts import (
 from modelhub.hub.doctor import Checkup, examine
 from modelhub.hub.how import ChatParams, Common, How, Model, Shown
 from modelhub.hub.resolve import Resolver, Target
-from modelhub.hub.serving import Serving, check_runnable
+from modelhub.hub.serving import Serving
 from modelhub.jobs import Fetcher, Jobs, Syncer
 from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
@@ -270,36 +271,27 @@ class Hub:
 
     def _run(self, task: str, model: Model | None, request: Request, how: How) -> Result:
         call = Call(timeout=how.timeout)
-        plan, lease = self._acquire(task, model, how, call)
+        lease, provenance = self._acquire(task, model, how, call)
         with lease as instance:
             result = instance.infer(request, call)
-        return result.model_copy(update={"provenance": self._serving.provenance(plan)})
+        return result.model_copy(update={"provenance": provenance})
 
     def _stream(self, task: str, model: Model | None, request: Request, how: How) -> Stream[Any]:
         call = Call(timeout=how.timeout)
-        plan, lease = self._acquire(task, model, how, call)
+        lease, provenance = self._acquire(task, model, how, call)
         try:
             pieces = lease.instance.stream(request, call)
         except BaseException:
             lease.release()
             raise
-        return Stream(_signed(pieces, self._serving.provenance(plan)), lease.release)
+        return Stream(_signed(pieces, provenance), lease.release)
 
-    def _acquire(self, task: str, model: Model | None, how: How, call: Call) -> tuple[Plan, Lease]:
+    def _acquire(self, task: str, model: Model | None, how: How, call: Call) -> tuple[Lease, Provenance]:
         name = find_task(task)
-        if model is None:
-            model = _default_model(name.id)
         with self._shown(how.progress) as show:
-            target = self._target(model, show=show)
+            target = self._target(_default_model(name.id) if model is None else model, show=show)
             wish = Wish(name.subtask or name.id, target.tags, how.variant, how.runtime)
-            plan = self._serving.plan(target, wish, how.device, how.options)
-            check_runnable(plan)
-            if not all(file.sha256 for file in plan.files):
-                # The source does not tell their hashes: they are known once the files are here.
-                self._serving.pull(target, plan, call=call, on_progress=show)
-                target = self._target(model)
-                plan = self._serving.plan(target, wish, how.device, how.options)
-            return plan, self._serving.acquire(target, plan, how.options, call, show)
+            return self._serving.serve(target, wish, how, call, show)
 
     # Life
 
@@ -358,7 +350,7 @@ def _default_model(task: str) -> str:
     return DEFAULT_MODELS[task]
 
 
-def _signed(pieces: Iterator[Any], provenance: Any) -> Iterator[Any]:
+def _signed(pieces: Iterator[Any], provenance: Provenance) -> Iterator[Any]:
     """The pieces, the last one with its provenance."""
     try:
         for piece in pieces:

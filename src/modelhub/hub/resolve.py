@@ -1,6 +1,7 @@
 """From a reference to a repository at a commit, asking its source only when it must."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from modelhub.errors import AmbiguousReference, Offline, RepositoryNotFound, RevisionNotFound
@@ -17,10 +18,11 @@ from modelhub.facts import (
 from modelhub.jobs import Jobs, Syncer
 from modelhub.planner import nearest
 from modelhub.refs import ModelRef
-from modelhub.registry import Registry
+from modelhub.registry import Registry, Transaction
 from modelhub.sources import Source, Sources
 
 DEFAULT_SOURCE = "huggingface"
+MAX_REPORTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class Resolver:
     syncer: Syncer
     sources: Sources
     offline: bool
+    # What a commit holds does not change but by our own syncs and fetches, which clear this; a sync
+    # by another process moves `last_synced_at`.
+    _reports: dict[tuple[int, str], tuple[datetime | None, Report]] = field(default_factory=dict)
 
     def source(self, name: str) -> Source:
         """A source, for use now.
@@ -130,6 +135,7 @@ class Resolver:
             call=call,
             on_progress=on_progress,
         )
+        self.forget_reports()
         return self._target(int(str(output["repo"])), str(output["commit"]), ref.tags)
 
     def listing(self, target: Target) -> RepoListing:
@@ -146,7 +152,7 @@ class Resolver:
         listing = self.source("local").describe(ref)
         with self.registry.read() as tx:
             record = tx.repos.find_by_uri("local", listing.source_uri)
-            report = tx.models.report(record.id, listing.commit) if record else None
+            report = self._report(tx, record, listing.commit) if record else None
         if record is None or report is None:
             return self.sync(ref, record, on_progress=on_progress)
         return Target(record, listing.commit, report)
@@ -154,7 +160,7 @@ class Resolver:
     def _known(self, ref: ModelRef, record: RepoRecord) -> Target | None:
         with self.registry.read() as tx:
             commit = tx.revisions.resolve(record.id, ref.revision)
-            report = tx.models.report(record.id, commit) if commit else None
+            report = self._report(tx, record, commit) if commit else None
             names = [name for name, _ in tx.revisions.refs(record.id)] if commit is None else []
         if commit is not None and report is not None:
             return Target(record, commit, report, ref.tags)
@@ -166,10 +172,29 @@ class Resolver:
             )
         return None
 
+    def reread(self, target: Target) -> Target:
+        """The same commit, with what has been learnt of it since."""
+        return self._target(target.record.id, target.commit, target.tags)
+
+    def forget_reports(self) -> None:
+        """Read them anew: files have been fetched, and their digests are known now."""
+        self._reports.clear()
+
+    def _report(self, tx: Transaction, record: RepoRecord, commit: str) -> Report | None:
+        stamp, report = self._reports.get((record.id, commit), (None, None))
+        if report is not None and stamp == record.last_synced_at:
+            return report
+        report = tx.models.report(record.id, commit)
+        if report is not None:
+            if len(self._reports) >= MAX_REPORTS:
+                self._reports.clear()
+            self._reports[record.id, commit] = (record.last_synced_at, report)
+        return report
+
     def _target(self, record_id: int, commit: str, tags: tuple[str, ...]) -> Target:
         with self.registry.read() as tx:
             record = tx.repos.get(record_id)
-            report = tx.models.report(record_id, commit)
+            report = self._report(tx, record, commit)
         assert report is not None
         return Target(record, commit, report, tags)
 

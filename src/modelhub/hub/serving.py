@@ -1,7 +1,7 @@
 """From a plan to an instance that answers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,15 +20,26 @@ from modelhub.facts import (
     WeightFile,
 )
 from modelhub.facts.base import human_bytes
+from modelhub.hub.how import How
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.jobs import Fetcher, Jobs
 from modelhub.planner import Offer, Wish, candidates, check_runtime_name, choose_device, make_plan
-from modelhub.runtimes import Bundle, InstanceKey, Instances, Lease, Runtime, Runtimes, devices
+from modelhub.runtimes import Bundle, Instance, InstanceKey, Instances, Lease, Runtimes, devices
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
 
 _WITH_WEIGHTS = frozenset({FileKind.CONFIG, FileKind.TOKENIZER, FileKind.CARD, FileKind.METADATA})
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A plan that can be carried out, and what follows from it."""
+
+    target: Target
+    plan: Plan
+    key: InstanceKey
+    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class Serving:
     store: Store
     runtimes: Runtimes
     instances: Instances
-    options: Mapping[str, Any] = field(default_factory=dict)
+    _ready: dict[Hashable, "_Ready"] = field(default_factory=dict)
 
     @cached_property
     def views(self) -> tuple[RuntimeView, ...]:
@@ -105,44 +116,58 @@ class Serving:
                 on_progress=on_progress,
             )
             moved = int(str(output["bytes"]))
+            self.resolver.forget_reports()
             listing = self.resolver.listing(target)
         digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
         return self.fetcher.link(target.record, listing, digests, moved)
 
-    def acquire(
-        self,
-        target: Target,
-        plan: Plan,
-        options: Mapping[str, Any],
-        call: Call,
-        on_progress: ProgressCallback | None,
-    ) -> Lease:
-        """A loaded instance for the plan, fetched and loaded first if it has to be.
+    def serve(
+        self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
+    ) -> tuple[Lease, Provenance]:
+        """An instance that answers as wished, fetched and loaded first if it has to be.
 
-        The plan's files must all have a sha256.
+        A model that is loaded is taken again without planning anew: what fits may have changed,
+        but it fitted.
         """
-        check_runnable(plan)
-        assert plan.runtime is not None
-        runtime = self.runtimes.load(plan.runtime)
-        digests = [str(file.sha256) for file in plan.files]
-        key = InstanceKey.of(digests, plan.runtime, plan.device, options)
-        return self.instances.acquire(
-            key, lambda: self._load(runtime, target, plan, options, call, on_progress), call
+        place = InstanceKey.of((), how.runtime or "", how.device or "", how.options)
+        asked = (target.record.id, target.commit, wish, place)
+        ready = self._ready.get(asked)
+        current = ready is not None and ready.target.report is target.report
+        if ready is None or not current or not self.instances.holds(ready.key):
+            ready = self._ready[asked] = self._prepare(target, wish, how, call, on_progress)
+        lease = self.instances.acquire(
+            ready.key, lambda: self._load(ready, how.options, call, on_progress), call
         )
+        return lease, ready.provenance
+
+    def _prepare(
+        self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
+    ) -> "_Ready":
+        plan = self.plan(target, wish, how.device, how.options)
+        check_runnable(plan)
+        if not all(file.sha256 for file in plan.files):
+            # The source does not tell their hashes: they are known once the files are here.
+            self.pull(target, plan, call=call, on_progress=on_progress)
+            target = self.resolver.reread(target)
+            plan = self.plan(target, wish, how.device, how.options)
+        assert plan.runtime is not None
+        digests = [str(file.sha256) for file in plan.files]
+        key = InstanceKey.of(digests, plan.runtime, plan.device, how.options)
+        return _Ready(target, plan, key, self.provenance(plan))
 
     def _load(
         self,
-        runtime: Runtime,
-        target: Target,
-        plan: Plan,
+        ready: "_Ready",
         options: Mapping[str, Any],
         call: Call,
         on_progress: ProgressCallback | None,
-    ) -> Any:
-        folder = self.pull(target, plan, call=call, on_progress=on_progress).path
+    ) -> Instance:
+        plan = ready.plan
+        assert plan.runtime is not None
+        folder = self.pull(ready.target, plan, call=call, on_progress=on_progress).path
         bundle = Bundle(plan.model, plan.choice, {part.name: folder for part in plan.components})
         device = choose_device(devices(), plan.device)
-        return runtime.load(bundle, device, options, self.instances.parts)
+        return self.runtimes.load(plan.runtime).load(bundle, device, options, self.instances.parts)
 
     def provenance(self, plan: Plan) -> Provenance:
         """Which bytes an answer of this plan comes from."""

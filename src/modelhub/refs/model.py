@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from modelhub.errors import InvalidReference
 
-_SOURCE = re.compile(r"[a-z][a-z0-9+.-]*(?=://)")
+_SOURCE = re.compile(r"[a-z][a-z0-9+.-]+(?=://)")
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _REVISION = re.compile(r"[A-Za-z0-9_.+/-]+")
 _TAG = re.compile(r"[A-Za-z0-9_.+-]+")
@@ -28,7 +28,8 @@ class ModelRef:
 
         reference = [ source "://" ] [ vendor "/" ] name [ "@" revision ] { ":" tag }
                   | local
-        source    = lower-case letter, then letters, digits, "+", ".", "-"
+        source    = lower-case letter, then letters, digits, "+", ".", "-"; at least two in all,
+                    since one letter is a drive
         vendor, name = letters, digits, "_", ".", "-"; at most 96; no "--", no "..";
                        no "." or "-" at either end; not ending in ".git"
         revision  = a branch, a tag or a commit: letters, digits, "_", ".", "+", "-", "/"

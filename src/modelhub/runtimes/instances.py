@@ -165,6 +165,10 @@ class Instances:
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("models did not unload", errors)
 
+    def holds(self, key: Hashable) -> bool:
+        """Whether the instance for `key` is loaded, or being loaded."""
+        return self._loaded.has(key)
+
     def list(self) -> tuple[InstanceState, ...]:
         """What is loaded now."""
         return tuple(loaded.state() for loaded in self._loaded.landed())

@@ -50,6 +50,11 @@ class SingleFlight(Generic[K, V]):
         flight.land(value)
         return value
 
+    def has(self, key: K) -> bool:
+        """Whether it is there or being made."""
+        with self._lock:
+            return key in self._flights
+
     def landed(self) -> tuple[V, ...]:
         """What is there now."""
         with self._lock:

@@ -118,6 +118,8 @@ def _is_over(call: Call) -> bool:
 
 def _nobody_is_left() -> bool:
     """Whether the program has ended but for threads like these, whose end it waits for."""
-    if threading.main_thread().is_alive():
+    main = threading.main_thread()
+    if main.is_alive():
         return False
-    return all(thread.daemon or isinstance(thread, _Worker) for thread in threading.enumerate())
+    others = (thread for thread in threading.enumerate() if thread is not main)
+    return all(thread.daemon or isinstance(thread, _Worker) for thread in others)
