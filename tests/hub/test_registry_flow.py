@@ -55,6 +55,7 @@ def test_register_only_records(hub, server):
         MODEL, task_hints=("chat",), preferred_precision="q8_0", quantization_targets=("q5_k_m",)
     )
     assert record.repo.id == MODEL
+    assert record.source_uri == f"{server.endpoint}/{MODEL}"
     assert record.sync_status is SyncStatus.INIT
     assert record.task_hints == ("text-generation",)
     assert server.requests == []
@@ -175,7 +176,10 @@ def test_a_local_folder_and_a_single_file(hub, zoo_gguf, server):
     (file,) = zoo_gguf.glob("*q8_0.gguf")
     reply = hub.chat(str(file), question, temperature=0)
     assert reply.text == case.answer
-    assert reply.provenance.repo.startswith("local/")
+    name = reply.provenance.repo
+    assert name.startswith("local/")
+    assert hub.chat(name, question, temperature=0).text == case.answer
+    assert hub.sync(name).models
     assert server.requests == []
 
 

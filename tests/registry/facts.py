@@ -15,7 +15,6 @@ from modelhub.facts import (
     Variant,
 )
 from modelhub.refs import Digest, RepoPath
-
 from tests.registry.samples import QWEN
 
 # Every character: NUL and half surrogates too, which JSON can carry.
@@ -31,7 +30,8 @@ json = st.recursive(
     max_leaves=8,
 )
 document = st.dictionaries(text, json, max_size=4)
-moment = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+_first, _last = datetime(1971, 1, 1), datetime(2100, 1, 1)  # noqa: DTZ001 - hypothesis wants it so
+moment = st.datetimes(_first, _last, timezones=st.just(UTC))
 commit = st.text("0123456789abcdef", min_size=40, max_size=40)
 digest = st.binary(max_size=4).map(Digest.of)
 path = st.lists(st.text("abxyz019_é漢", min_size=1, max_size=6), min_size=1, max_size=3).map(

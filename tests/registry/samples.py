@@ -1,6 +1,7 @@
 """Facts to store, small ones that tests vary."""
 
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from modelhub.facts import (
@@ -29,6 +30,14 @@ def digest(text: str) -> Digest:
 
 def file(path: str, *, sha256: Digest | None = None, **given: Any) -> RepoFile:
     return RepoFile(**({"path": RepoPath(path), "size": len(path), "sha256": sha256} | given))
+
+
+_numbers = count(1)
+
+
+def new_commit() -> str:
+    """A commit that no other call gives."""
+    return f"{next(_numbers):040x}"
 
 
 FILES = (

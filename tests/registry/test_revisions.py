@@ -6,7 +6,18 @@ from hypothesis import HealthCheck, given, settings
 from modelhub.errors import FileNotInRepository, IntegrityError, RepositoryNotFound, RevisionNotFound
 from modelhub.facts import RepoId
 from tests.registry import facts
-from tests.registry.samples import COMMIT, FILES, OTHER, QWEN, digest, file, listing, register, saved
+from tests.registry.samples import (
+    COMMIT,
+    FILES,
+    OTHER,
+    QWEN,
+    digest,
+    file,
+    listing,
+    new_commit,
+    register,
+    saved,
+)
 
 many = settings(
     deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -17,6 +28,7 @@ many = settings(
 @given(one=facts.listing)
 def test_a_listing_comes_back_as_it_was(registry, one):
     record = register(registry)
+    one = one.model_copy(update={"commit": new_commit()})
     with registry.begin() as tx:
         tx.revisions.save(record.id, one)
     with registry.read() as tx:

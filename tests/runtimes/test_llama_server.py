@@ -1,4 +1,5 @@
 import gc
+import tempfile
 import weakref
 from pathlib import Path
 
@@ -208,13 +209,14 @@ class TestLlamaServer(RuntimeContract):
         assert capfd.readouterr() == ("", "")
 
     def test_an_instance_nobody_holds_is_unloaded(
-        self, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, subject: Subject, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        instance = subject.load()
-        assert len(list(tmp_path.iterdir())) == 1
-        gone = weakref.ref(instance)
-        del instance
-        gc.collect()
-        assert gone() is None
-        assert list(tmp_path.iterdir()) == []
+        with tempfile.TemporaryDirectory(prefix="mh-") as place:
+            monkeypatch.setattr("tempfile.tempdir", place)
+            instance = subject.load()
+            assert len(list(Path(place).iterdir())) == 1
+            gone = weakref.ref(instance)
+            del instance
+            gc.collect()
+            assert gone() is None
+            assert list(Path(place).iterdir()) == []

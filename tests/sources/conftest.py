@@ -6,7 +6,11 @@ import subprocess
 
 import pytest
 
+from modelhub.sources.huggingface import HuggingFaceSource
 from modelhub.sources.transport import RetryPolicy, Transport
+from tests.zoo.hub_server import HubServer
+
+from .tiny_repo import FILES, REPO, make
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +52,26 @@ def certificate(tmp_path_factory):
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(cert, key)
     return server, ssl.create_default_context(cafile=cert)
+
+
+@pytest.fixture
+def repo_folder(tmp_path):
+    return make(tmp_path / "repo", FILES)
+
+
+@pytest.fixture
+def hub(repo_folder):
+    with HubServer({REPO: repo_folder}, cdn=True, page_size=2) as server:
+        yield server
+
+
+@pytest.fixture
+def make_source(hub, transport):
+    return lambda token="", endpoint=None: HuggingFaceSource(
+        endpoint or hub.endpoint, token, transport=transport
+    )
+
+
+@pytest.fixture
+def source(make_source):
+    return make_source()

@@ -1,6 +1,6 @@
 """From a reference to a repository at a commit, asking its source only when it must."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from modelhub.registry import Registry, Transaction
 from modelhub.sources import Source, Sources
 
 DEFAULT_SOURCE = "huggingface"
+LOCAL = "local"
 MAX_REPORTS = 256
 
 
@@ -68,11 +69,11 @@ class Resolver:
         if known is not None:
             repo, uri = known.repo, known.source_uri
         elif ref.is_local:
-            listing = self.source("local").describe(ref)
+            listing = self.source(LOCAL).describe(ref)
             repo, uri = listing.repo, listing.source_uri
         else:
             repo = RepoId(source=self._source_name(ref), vendor=ref.vendor or "", name=ref.name)
-            uri = f"{repo.source}://{repo.id}"
+            uri = self.sources.get(repo.source).uri(ref)
         with self.registry.begin() as tx:
             return tx.repos.register(repo, source_uri=uri, **wishes)
 
@@ -99,7 +100,7 @@ class Resolver:
         """
         with self.registry.read() as tx:
             if ref.is_local:
-                return tx.repos.find_by_uri("local", self.sources.get("local").uri(ref))
+                return tx.repos.find_by_uri(LOCAL, self.sources.get(LOCAL).uri(ref))
             source = self._source_name(ref) if ref.source else None
             found = tx.repos.find(ref.name, ref.vendor, source)
         if len(found) > 1:
@@ -122,10 +123,7 @@ class Resolver:
         """Ask the source what `ref` is now, as a job, and write it down."""
         record = record or self.find(ref)
         source = self._reachable(ref, record)
-        if record is not None and not ref.is_local:
-            # The registered spelling, so that one repository is one job.
-            repo = record.repo
-            ref = ModelRef(repo.name, repo.vendor or None, repo.source, ref.revision, ref.tags)
+        ref = ref if record is None else _registered(ref, record)
         bare = str(ref.without_tags())
         output = self.jobs.run(
             JobKind.REPO_SYNC,
@@ -149,9 +147,9 @@ class Resolver:
         return self.sources.canonical(ref.source or DEFAULT_SOURCE)
 
     def _local(self, ref: ModelRef, on_progress: ProgressCallback | None) -> Target:
-        listing = self.source("local").describe(ref)
+        listing = self.source(LOCAL).describe(ref)
         with self.registry.read() as tx:
-            record = tx.repos.find_by_uri("local", listing.source_uri)
+            record = tx.repos.find_by_uri(LOCAL, listing.source_uri)
             report = self._report(tx, record, listing.commit) if record else None
         if record is None or report is None:
             return self.sync(ref, record, on_progress=on_progress)
@@ -199,7 +197,7 @@ class Resolver:
         return Target(record, commit, report, tags)
 
     def _reachable(self, ref: ModelRef, record: RepoRecord | None) -> Source:
-        name = "local" if ref.is_local else self._source_name(ref)
+        name = LOCAL if ref.is_local else self._source_name(ref)
         if record is not None:
             return self.source(record.repo.source)
         try:
@@ -213,6 +211,14 @@ class Resolver:
                 hint=f"Known here: {known}. {error.hint}",
                 field="model",
             ) from error
+
+
+def _registered(ref: ModelRef, record: RepoRecord) -> ModelRef:
+    """The same as the registry spells it, so that one repository is one job."""
+    repo = record.repo
+    if repo.source == LOCAL:
+        return replace(ModelRef.parse(record.source_uri), tags=ref.tags)
+    return ModelRef(repo.name, repo.vendor or None, repo.source, ref.revision, ref.tags)
 
 
 def _output(record: RepoRecord, commit: str) -> JsonDict:

@@ -30,8 +30,8 @@ QUIET = -1
 """The engine's log level at which it prints nothing; it is the same for all engines of a process."""
 
 _SOCKET = "engine.sock"
-_LONGEST_SOCKET_PATH = 90
-"""Bytes; systems allow 104 (macOS) to 108 (Linux)."""
+_LONGEST_SOCKET_PATH = 100
+"""Bytes; systems allow 103 (macOS) to 107 (Linux)."""
 
 _PIECE = 8 << 20
 
@@ -143,11 +143,11 @@ def start_server(settings: EngineSettings, folder: Path, verbosity: int = QUIET)
 
 def socket_folder() -> Path:
     """A new folder that only this user can enter, with a path short enough for a socket in it."""
-    folder = tempfile.mkdtemp(prefix="modelhub-")
-    if len(os.fsencode(folder)) + len(_SOCKET) > _LONGEST_SOCKET_PATH:
-        Path(folder).rmdir()
-        folder = tempfile.mkdtemp(prefix="modelhub-", dir="/tmp")
-    return Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix="modelhub-"))
+    if len(os.fsencode(folder / _SOCKET)) > _LONGEST_SOCKET_PATH:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="modelhub-", dir="/tmp"))
+    return folder
 
 
 def read_ahead(files: Iterable[Path]) -> None:
