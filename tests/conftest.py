@@ -116,7 +116,7 @@ def _alone(url: str) -> Iterator[Execute]:
     """A connection to the database, after every other was cut that an earlier test left open."""
     with _connected(url) as execute:
         execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         yield execute

@@ -1,6 +1,7 @@
 """The documentation: every block runs, every link leads somewhere, nothing is left out."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,15 @@ def walk(path, command):
     yield path, command
     for child, below in getattr(command, "commands", {}).items():
         yield from walk(f"{path} {child}", below)
+
+
+def test_every_log_event_is_in_the_reference():
+    text = (REFERENCE / "logs.md").read_text(encoding="utf-8")
+    logged = re.compile(r'(?:log\.(?:info|warning|error)|events\.add)\(\s*"([a-z_]+)"')
+    sources = (path.read_text(encoding="utf-8") for path in ROOT.glob("src/modelhub/**/*.py"))
+    events = {event for source in sources for event in logged.findall(source)}
+    assert {"repo_registered", "repo_synced", "artifact_quarantined"} <= events
+    assert not [event for event in sorted(events) if f"`{event}`" not in text]
 
 
 def test_every_table_is_in_the_design():

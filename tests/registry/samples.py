@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
+import pytest
+
 from modelhub.facts import (
     Component,
     Evidence,
@@ -18,6 +20,9 @@ from modelhub.facts import (
 )
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry import Registry
+
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+only_postgres = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
 QWEN = RepoId(source="huggingface", vendor="Qwen", name="Qwen3-0.6B-GGUF")
 COMMIT = "a" * 40

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from modelhub.errors import RevisionNotFound
 from modelhub.facts import Component, RepoId, Report
@@ -80,6 +81,15 @@ def test_saving_again_replaces(registry):
     assert found.models == (model(name="third"),)
     assert found.facts == EVIDENCE
     assert found.warnings == WARNINGS
+
+
+def test_nothing_is_null_in_the_database_too(registry):
+    """JSON's null would be a value, which no query for missing ones finds."""
+    record = saved(registry)
+    save(registry, record, model())
+    with registry.read() as tx:
+        for where in ("fact WHERE value IS NULL", "model_repo WHERE sync_error IS NULL"):
+            assert tx.session.scalar(text(f"SELECT count(*) FROM {where}")) == 1
 
 
 def test_each_commit_has_its_own_models(registry):

@@ -54,7 +54,12 @@ def test_another_branch_leaves_the_default_branch_alone(registry):
 
 
 def test_a_branch_means_what_it_meant_last_even_when_it_goes_back(registry):
-    record = saved(registry, listing(), listing(OTHER), listing())
+    record = saved(registry, listing(), listing(OTHER))
+    with registry.read() as tx:
+        assert tx.revisions.resolve(record.id, "main") == OTHER
+        assert tx.revisions.resolve(record.id, None) == OTHER
+        assert tx.revisions.refs(record.id) == (("main", OTHER),)
+    saved(registry, listing())
     with registry.read() as tx:
         assert tx.revisions.resolve(record.id, "main") == COMMIT
         assert tx.revisions.resolve(record.id, None) == COMMIT
@@ -86,6 +91,7 @@ def test_resolve_takes_commits_prefixes_and_names(registry):
         assert {asked: tx.revisions.resolve(record.id, asked) for asked in meanings} == meanings
         assert tx.revisions.resolve(record.id, None) is None
         assert tx.revisions.resolve(record.id + 1, first) is None
+        assert tx.revisions.listing(record.id, "d" * 40) is None
 
 
 def test_a_commit_is_no_branch_of_its_own(registry):

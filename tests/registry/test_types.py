@@ -13,7 +13,9 @@ DIALECTS = (sqlite.dialect(), postgresql.dialect())
 
 
 def stored(kind, value):
-    return [kind.process_bind_param(value, dialect) for dialect in DIALECTS][0]
+    one, other = (kind.process_bind_param(value, dialect) for dialect in DIALECTS)
+    assert repr(one) == repr(other)
+    return one
 
 
 def loaded(kind, value):

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -226,6 +226,20 @@ class RuntimeContract:
         for leave in (_close_it, _drop_it, _break_out, _let_its_time_pass):
             leave(slow, endless_request)
             slow.infer(short, Call(timeout=LIVENESS))
+
+    def test_a_stream_that_nobody_reads_ends_with_its_call(
+        self, slow: Instance, endless_request: ChatRequest
+    ) -> None:
+        cancelled, late = Call(), Call(timeout=0.3)
+        for call, error in ((cancelled, Cancelled), (late, DeadlineExceeded)):
+            stream = slow.stream(endless_request, call)
+            next(stream)
+            if call is cancelled:
+                call.cancel()
+            slow.infer(endless_request.model_copy(update={"max_tokens": 2}), Call(timeout=LIVENESS))
+            sleep(call.remaining or 0)
+            with pytest.raises(error):
+                next(stream)
 
     def test_a_closed_stream_stays_closed(self, slow: Instance, endless_request: ChatRequest) -> None:
         stream = slow.stream(endless_request, Call())

@@ -37,6 +37,17 @@ def babbler(path: Path, **options: object) -> Subject:
     return Subject(Runtimes().load("llama_server"), bundle(path.parent, path.name), ONE_THREAD | options)
 
 
+def prompt_tokens(instance: Instance) -> int:
+    """How many the engine has read, by its own count, in prompts that it read to their end."""
+    metrics = instance._engine._held[0].handle_metrics()  # type: ignore[attr-defined]
+    counts = [
+        line.split()[1]
+        for line in metrics.splitlines()
+        if line.startswith("llamacpp:prompt_tokens_total")
+    ]
+    return int(float(counts[0]))
+
+
 class TestLlamaServer(RuntimeContract):
     @pytest.fixture(scope="class")
     @classmethod
@@ -62,16 +73,19 @@ class TestLlamaServer(RuntimeContract):
     @classmethod
     def long_prompt(cls) -> ChatRequest:
         """A prompt that takes seconds before the first token: bytes are tokens here."""
-        return chat_request("x" * 3800, temperature=0, max_tokens=2)
+        return chat_request("x" * 7800, temperature=0, max_tokens=2)
 
     # More ways to end early
 
-    def test_cancel_while_the_prompt_is_read(self, slow: Instance, long_prompt: ChatRequest) -> None:
+    def test_cancel_while_the_prompt_is_read(self, endless: Subject, long_prompt: ChatRequest) -> None:
+        slow = endless.load()
         with pytest.raises(DeadlineExceeded):
             list(slow.stream(long_prompt, Call(timeout=0.2)))
         call = Call(timeout=LIVENESS)
         next_one = slow.stream(chat_request("Hi", max_tokens=2), call)
         assert list(next_one)[-1].finish_reason is FinishReason.LENGTH
+        assert 0 < prompt_tokens(slow) < 7800
+        slow.close()
 
     def test_a_stream_half_read_is_in_nobodys_way(self, slow: Instance) -> None:
         half = slow.stream(chat_request("Hi", temperature=0, max_tokens=20), Call())
@@ -126,7 +140,7 @@ class TestLlamaServer(RuntimeContract):
 
     def test_the_context_is_the_models_up_to_a_default(self, instance: Instance, slow: Instance) -> None:
         assert instance.capabilities.context_length == CONTEXT
-        assert slow.capabilities.context_length == 4096
+        assert slow.capabilities.context_length == 8192
 
     def test_a_prompt_longer_than_the_context(self) -> None:
         instance = zoo(n_ctx=300).load()

@@ -12,7 +12,7 @@ from modelhub.refs import Digest
 from modelhub.store import FileLedger, Store
 from modelhub.store.testing import pattern, put
 
-from .test_local import names
+from .hands import names
 from .writer import blob_of
 
 ROUNDS = 10

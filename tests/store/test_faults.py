@@ -13,8 +13,8 @@ from modelhub.store import FileLedger, Store
 from modelhub.store.fsops import FsOps
 from modelhub.store.testing import COMMIT, pattern, put
 
+from .hands import flip, names
 from .test_crash import sha256
-from .test_local import flip, names
 
 FILES = {
     RepoPath("config.json"): b"{}",

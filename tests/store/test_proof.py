@@ -15,6 +15,8 @@ from modelhub.store import FileLedger, Store, proof
 from modelhub.store.fsops import FsOps
 from modelhub.store.testing import pattern, put
 
+from .hands import unlock
+
 SECOND = 1_000_000_000
 TODAY = 1_800_000_000 * SECOND
 
@@ -133,6 +135,7 @@ def test_a_touch_costs_one_hash_and_renews_the_proof(store, spy, ledger):
 
 def test_forged_times_do_not_hide_a_write(store):
     digest = put(store, b"x" * 1000).digest
+    unlock(store.path(digest))
     before = os.lstat(store.path(digest))
     with store.path(digest).open("r+b") as file:
         file.write(b"y")

@@ -13,7 +13,7 @@ from modelhub.store import FileLedger, Store
 from modelhub.store.fsops import FsOps
 from modelhub.store.testing import COMMIT, pattern, put
 
-from .test_local import flip, names, usage
+from .hands import flip, names, usage
 
 FILES = {
     RepoPath("config.json"): b'{"model_type": "llama"}',
@@ -275,6 +275,27 @@ def test_many_repositories_link_one_blob_at_once_without_hashing(filled, spy):
     assert filled.verify([DIGESTS[path]])
     # Who loses a race looks again under the lock and finds the proof renewed.
     assert spy.counts["pread"] == before
+
+
+def test_losing_a_race_for_a_link_leaves_nothing_in_tmp(tmp_path, ledger):
+    """Another process makes the very link between our look and our making it."""
+
+    class Late(FsOps):
+        late = False
+
+        def link(self, source, target, **fds):
+            if self.late and target == "model.gguf":
+                super().link(source, target, **fds)
+            super().link(source, target, **fds)
+
+    ops = Late()
+    with Store.open(tmp_path / "s", ledger, ops=ops) as store:
+        digest = put(store, FILES[RepoPath("model.gguf")]).digest
+        ops.late = True
+        snapshot = link(store, {RepoPath("model.gguf"): digest})
+        assert by_path(snapshot) == {"model.gguf": "hardlink"}
+        assert names(store.root / "tmp") == []
+        assert store.path(digest).lstat().st_nlink == 2
 
 
 def test_the_snapshot_is_a_path(filled):

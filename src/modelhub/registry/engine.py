@@ -1,11 +1,13 @@
 """Engines: SQLite told to behave, PostgreSQL told not to wait for ever."""
 
+import random
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -15,6 +17,7 @@ __all__ = ["BUSY_SECONDS", "make_engine", "make_reader", "parse_url", "shown", "
 
 BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10
+OLDEST_SQLITE = (3, 35)  # RETURNING
 
 _SECRETS = ("password", "sslpassword")
 _POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
@@ -57,8 +60,7 @@ def parse_url(url: str) -> URL:
 
 def shown(url: URL) -> str:
     """The URL for people: without passwords."""
-    hidden = {key: "***" for key in url.query if key in _SECRETS}
-    return url.update_query_dict(hidden).render_as_string(hide_password=True)
+    return url.difference_update_query(_SECRETS).render_as_string(hide_password=True)
 
 
 def make_engine(url: str | URL) -> Engine:
@@ -73,8 +75,10 @@ def make_engine(url: str | URL) -> Engine:
     parsed = parse_url(url) if isinstance(url, str) else url
     if parsed.get_backend_name() == "postgresql":
         return _postgres(parsed)
+    _check_sqlite(shown(parsed))
     _make_folder(parsed)
     engine = _sqlite(parsed, pool_size=1, max_overflow=0, pool_timeout=BUSY_SECONDS * 2)
+    event.listen(engine, "connect", _wait_ourselves)
     event.listen(engine, "begin", _begin_immediate)
     try:
         with engine.connect() as connection:
@@ -131,7 +135,14 @@ def _advice(url: URL, reason: str) -> str:
 def _postgres(url: URL) -> Engine:
     options = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in url.query else {}
     try:
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=options)
+        return create_engine(
+            url,
+            connect_args=options,
+            hide_parameters=True,
+            max_overflow=24,
+            pool_pre_ping=True,
+            pool_size=8,
+        )
     except (ImportError, NoSuchModuleError) as error:
         raise DatabaseUnavailable(
             f"database {shown(url)} needs psycopg, which is not installed",
@@ -142,6 +153,7 @@ def _postgres(url: URL) -> Engine:
 def _sqlite(url: URL, **pool: Any) -> Engine:
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, **pool)
     event.listen(engine, "connect", _set_up)
+    event.listen(engine, "handle_error", _refuse_overflow)
     return engine
 
 
@@ -154,18 +166,42 @@ def _set_up(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous = FULL")
 
 
+def _refuse_overflow(context: ExceptionContext) -> None:
+    # The driver raises this one by itself, where PostgreSQL answers with a database error.
+    if isinstance(context.original_exception, OverflowError):
+        raise RegistryError("a number does not fit into 64 bits") from context.original_exception
+
+
 def _query_only(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
+def _wait_ourselves(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA busy_timeout = 0")
+
+
 def _begin_immediate(connection: Connection) -> None:
-    # A transaction that starts as a reader cannot wait when it becomes a writer: SQLite would
-    # say "database is locked" at once.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Become the writer now: SQLite lets no reader that becomes one later wait for its turn.
+
+    SQLite itself would look again every 100 ms, and between two processes that write without a
+    pause the moment when neither does is much shorter. So we look more often.
+    """
+    driver: Any = connection.connection.driver_connection
+    _patiently(lambda: driver.execute("BEGIN IMMEDIATE"))
 
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def _check_sqlite(where: str) -> None:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        raise DatabaseUnavailable(
+            f"database {where} needs SQLite {oldest} or newer; this Python has {sqlite3.sqlite_version}",
+            hint="Use a newer Python build, or a PostgreSQL database.",
+            database=where,
+        )
 
 
 def _make_folder(url: URL) -> None:
@@ -181,19 +217,23 @@ def _make_folder(url: URL) -> None:
 
 
 def _enter_wal(connection: Connection) -> None:
-    """Let readers and a writer work at the same time; the file remembers it.
-
-    While another process does the same, SQLite says "locked" without waiting.
-    """
+    """Let readers and a writer work at the same time. The file remembers it."""
     driver: Any = connection.connection.driver_connection
+    _patiently(lambda: driver.execute("PRAGMA journal_mode = WAL").fetchall())
+    (mode,) = driver.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"its file system cannot hold a write-ahead log ({mode})")
+
+
+def _patiently(act: Callable[[], object]) -> None:
+    """Do it as soon as no other process is in the way, within 30 seconds."""
     deadline = time.monotonic() + BUSY_SECONDS
-    while driver.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+    while True:
         try:
-            mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            act()
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(0.02)
+            time.sleep(random.uniform(0.001, 0.004))
         else:
-            if mode != "wal":
-                raise sqlite3.OperationalError(f"its file system cannot hold a write-ahead log ({mode})")
+            return

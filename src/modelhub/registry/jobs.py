@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelhub.errors import Cancelled, JobFailed, JobNotFound
@@ -175,8 +175,9 @@ class Jobs:
 
 
 def _unfinished() -> ColumnElement[bool]:
-    # Written as the partial index has it, or SQLite would not use that.
-    return JobRow.status.in_([JobStatus.QUEUED.value, JobStatus.RUNNING.value])
+    # As literals, as the partial index has it, or SQLite would not see that the index does.
+    states = [JobStatus.QUEUED.value, JobStatus.RUNNING.value]
+    return JobRow.status.in_(bindparam(None, states, expanding=True, literal_execute=True))
 
 
 def _free(moment: datetime) -> ColumnElement[bool]:

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from modelhub.errors import HubClosed
+from modelhub.errors import HubClosed, RegistryError
 from modelhub.registry import schema
 from modelhub.registry.engine import make_engine, make_reader, parse_url, shown, translate
 from modelhub.registry.events import Events
@@ -74,6 +75,7 @@ class Registry:
         self._writer = writer
         self._reader = reader
         self._closed = False
+        self._mine = threading.local()
 
     @classmethod
     def open(cls, url: str, *, migrate: bool | None = None) -> Self:
@@ -145,8 +147,11 @@ class Registry:
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
-        """A transaction that may write; committed at the end of the block, or undone by an error."""
-        with self._transaction(self._writer) as tx:
+        """A transaction that may write; committed at the end of the block, or undone by an error.
+
+        A thread has one at a time.
+        """
+        with self._one_writer(), self._transaction(self._writer) as tx:
             yield tx
         for event in tx.events:
             _log.info(event.name, extra=event.fields)
@@ -156,6 +161,19 @@ class Registry:
         """A transaction that only reads, and sees one moment of the database throughout."""
         with self._transaction(self._reader) as tx:
             yield tx
+
+    @contextmanager
+    def _one_writer(self) -> Iterator[None]:
+        if getattr(self._mine, "writes", False):
+            raise RegistryError(
+                "begin() within begin(): on SQLite, the inner one would wait for the outer one",
+                hint="Use the transaction that is open already.",
+            )
+        self._mine.writes = True
+        try:
+            yield
+        finally:
+            self._mine.writes = False
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Transaction]:

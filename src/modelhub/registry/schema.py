@@ -3,6 +3,7 @@
 Alembic is imported only when a migration is due.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ def current(engine: Engine) -> str | None:
     try:
         with engine.connect() as connection:
             return _current(connection)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise translate(error, engine.url) from error
 
 
@@ -158,7 +159,7 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
             finally:
                 if on_sqlite:
                     _foreign_keys(connection, on=True)
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise translate(error, engine.url) from error
 
 

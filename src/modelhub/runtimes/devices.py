@@ -64,10 +64,10 @@ class Memory(NamedTuple):
 
 def _memory(root: Path) -> Memory:
     text = _read(root / "proc/meminfo")
-    memory = parse_meminfo(text) if text else _sysconf_memory()
+    machine = memory = parse_meminfo(text) if text else _sysconf_memory()
     for group in cgroups(root, "memory"):
         limit = _v2_memory(group.folder) if group.version == 2 else _v1_memory(group.folder)
-        if limit and limit.total < memory.total:
+        if limit and limit.total < machine.total:
             memory = memory.within(limit)
     return memory
 
@@ -76,7 +76,7 @@ def parse_meminfo(text: str) -> Memory:
     """MemTotal and MemAvailable of `/proc/meminfo`, in bytes."""
     rows = (line.split() for line in text.splitlines())
     sizes = {
-        row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) >= 2 and row[1].isdigit()
+        row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) >= 2 and row[1].isdecimal()
     }
     total = sizes.get("MemTotal", 0)
     return Memory(total, sizes.get("MemAvailable", sizes.get("MemFree", total)))
@@ -133,7 +133,7 @@ def _v1_quota(folder: Path) -> int | None:
 
 def parse_quota(quota: str = "", period: str = "") -> int | None:
     """Whole cores that a CPU quota comes to, rounded up; `None` without one (`max`, `-1`)."""
-    if not quota.isdigit() or not period.isdigit() or int(period) == 0:
+    if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
         return None
     return -(-int(quota) // int(period))
 
@@ -141,7 +141,7 @@ def parse_quota(quota: str = "", period: str = "") -> int | None:
 def parse_stat(text: str) -> dict[str, int]:
     """The lines `name number` of a group's `memory.stat`."""
     rows = (line.split() for line in text.splitlines())
-    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()}
 
 
 class Group(NamedTuple):
@@ -184,8 +184,10 @@ def parse_cgroup(text: str) -> dict[str, str]:
     """`/proc/self/cgroup`: the path of each v1 controller, and of v2 under `""`."""
     paths: dict[str, str] = {}
     for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        paths |= dict.fromkeys(controllers.split(","), path)
+        _, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        if colon:
+            paths |= dict.fromkeys(controllers.split(","), path)
     return paths
 
 
@@ -229,7 +231,7 @@ def _cpu_name(root: Path) -> str:
 def _number(path: Path) -> int | None:
     """The number in a file; `None` where there is no file or no limit (`max`)."""
     text = _read(path).strip()
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isdecimal() else None
 
 
 def _read(path: Path) -> str:

@@ -141,6 +141,10 @@ class InferenceLogRow(Row):
     """A call. The names stay readable when the model's rows are gone."""
 
     __tablename__ = "inference_log"
+    __table_args__ = (
+        Index("ix_inference_log_model", "model_repo_name", "timestamp"),
+        one_of("status", CALL_STATES),
+    )
 
     id: Mapped[Id]
     timestamp: Mapped[datetime] = mapped_column(index=True)
@@ -159,6 +163,3 @@ class InferenceLogRow(Row):
     status: Mapped[State]
     error_type: Mapped[str | None]
     error_message: Mapped[str | None]
-
-
-Index("ix_inference_log_model", InferenceLogRow.model_repo_name, InferenceLogRow.timestamp)

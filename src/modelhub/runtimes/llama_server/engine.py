@@ -1,8 +1,8 @@
 """One llama.cpp server engine with its model: started, held, stopped.
 
-The library is https://github.com/xorbitsai/xllamacpp. Three of its habits are dealt with here: it
-may install signal handlers for the whole process, it always listens on an address, and it keeps
-the interpreter lock from the first to the last moment of a load.
+Three of the library's habits are dealt with here: it may install signal handlers for the whole
+process, it always listens on an address, and it keeps the interpreter lock from the first to the
+last moment of a load.
 """
 
 import ctypes
@@ -10,15 +10,15 @@ import logging
 import os
 import shutil
 import stat
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from modelhub.errors import LoadFailed
+from modelhub.runtimes.llama_server.reason import ask_why
+from modelhub.runtimes.llama_server.server import SOCKET, EngineSettings, socket_folder, start_server
 from modelhub.runtimes.signals import kept_handlers
 
 log = logging.getLogger(__name__)
@@ -26,26 +26,9 @@ log = logging.getLogger(__name__)
 Callback = Callable[[Any], bool]
 """Gets each message of the engine; true stops it."""
 
-QUIET = -1
-"""The engine's log level at which it prints nothing; it is the same for all engines of a process."""
-
-_SOCKET = "engine.sock"
-_LONGEST_SOCKET_PATH = 100
-"""Bytes; systems allow 103 (macOS) to 107 (Linux)."""
-
 _PIECE = 8 << 20
 
 _one_start_at_a_time = threading.Lock()
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """What an engine is started with. `n_threads` `None` leaves it to llama.cpp."""
-
-    path: str
-    n_ctx: int
-    n_batch: int
-    n_threads: int | None
 
 
 class Engine:
@@ -53,7 +36,7 @@ class Engine:
 
     def __init__(self, held: list[Any], folder: Path) -> None:
         self._held = held  # the only reference to the server: the engine stops when it goes
-        self._socket = folder / _SOCKET
+        self._socket = folder / SOCKET
         # At the end of the program too: an engine whose threads outlive the interpreter may crash it.
         self._stop = weakref.finalize(self, _stop, held, folder, os.getpid())
 
@@ -107,49 +90,6 @@ class Engine:
         self._stop()
 
 
-def start_server(settings: EngineSettings, folder: Path, verbosity: int = QUIET) -> Any:
-    """A running `xllamacpp.Server` that listens in `folder` and nowhere else.
-
-    Raises:
-        RuntimeError: when the engine cannot load the model.
-    """
-    from xllamacpp import CommonParams, Server
-
-    params = CommonParams()
-    params.model.path = settings.path
-    params.n_ctx = settings.n_ctx
-    params.n_batch = settings.n_batch
-    params.n_ubatch = min(settings.n_batch, params.n_ubatch)
-    params.n_parallel = 1
-    params.n_gpu_layers = 0
-    params.fit_params = False  # else it would shorten n_ctx by what it believes of the memory
-    params.cache_ram_mib = 0  # else up to 8 GiB of old prompts beside the context
-    params.use_jinja = True
-    params.warmup = False
-    params.offline = True
-    params.verbosity = verbosity
-    if settings.n_threads is not None:
-        params.cpuparams.n_threads = settings.n_threads
-        params.cpuparams_batch.n_threads = settings.n_threads
-    params.hostnames = [str(folder / _SOCKET)]
-    params.n_threads_http = 1
-    params.ui = params.endpoint_slots = params.endpoint_props = False
-    params.endpoint_metrics = True
-    server = Server(params)
-    # Answered by the engine's loop, so it runs from here on. Let go before that, it would never end.
-    server.handle_metrics()
-    return server
-
-
-def socket_folder() -> Path:
-    """A new folder that only this user can enter, with a path short enough for a socket in it."""
-    folder = Path(tempfile.mkdtemp(prefix="modelhub-"))
-    if len(os.fsencode(folder / _SOCKET)) > _LONGEST_SOCKET_PATH:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="modelhub-", dir="/tmp"))
-    return folder
-
-
 def read_ahead(files: Iterable[Path]) -> None:
     """Bring the files into the page cache.
 
@@ -173,8 +113,6 @@ def _stop(held: list[Any], folder: Path, pid: int) -> None:
 
 
 def _load_failed(settings: EngineSettings, error: Exception) -> LoadFailed:
-    from modelhub.runtimes.llama_server.reason import ask_why
-
     # A RuntimeError of the engine says only that it failed.
     why = (isinstance(error, RuntimeError) and ask_why(settings)) or f"{error}"
     log.warning("load_failed", extra={"runtime_type": "llama_server", "reason": why})

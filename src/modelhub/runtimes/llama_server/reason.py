@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 
-from modelhub.runtimes.llama_server.engine import EngineSettings, socket_folder, start_server
+from modelhub.runtimes.llama_server.server import EngineSettings, socket_folder, start_server
 
 _ERRORS_ONLY = 1
 _PATIENCE = 30.0

@@ -9,11 +9,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from modelhub.errors import InvalidInput, LoadFailed, RuntimeNotInstalled
-from modelhub.facts import Device, Fact, Variant
+from modelhub.facts import Device, Fact, Model, Variant
 from modelhub.formats import RangeReader, read_gguf
 from modelhub.runtimes.base import Bundle, Instance, Parts, Runtime, Support
-from modelhub.runtimes.llama_server.engine import Engine, EngineSettings
+from modelhub.runtimes.llama_server.engine import Engine
 from modelhub.runtimes.llama_server.instance import LlamaServerInstance
+from modelhub.runtimes.llama_server.memory import predicted_bytes
+from modelhub.runtimes.llama_server.server import EngineSettings
 from modelhub.tasks import build_request
 
 DEFAULT_CONTEXT = 8192
@@ -63,6 +65,14 @@ class LlamaServerRuntime(Runtime):
         if device.kind != "cpu":
             return Support(ok=False, reason=f"{self.name} runs on the CPU, not on {device.name}")
         return super().supports(variant, device)
+
+    def footprint(self, model: Model, variant: Variant, options: Mapping[str, Any]) -> int:
+        # Options of another runtime may come here too; those that are wrong are refused by `load`.
+        asked = options.get("n_ctx")
+        wanted = asked if isinstance(asked, int) and asked > 0 else DEFAULT_CONTEXT
+        n_ctx = min(_rounded(wanted), model.context_length or wanted)
+        predicted = predicted_bytes(model, variant, n_ctx, DEFAULT_BATCH)
+        return super().footprint(model, variant, options) if predicted is None else predicted
 
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:  # noqa: ARG002 - one file holds all
         chosen = build_request(LlamaServerOptions, **options)
@@ -118,8 +128,11 @@ def context_size(asked: int | None, trained: int | None) -> int:
             hint=f"Pass at most n_ctx={trained}.",
             field="n_ctx",
         )
-    rounded = -(-asked // _BLOCK) * _BLOCK
-    return min(rounded, trained or rounded)
+    return min(_rounded(asked), trained or _rounded(asked))
+
+
+def _rounded(n_ctx: int) -> int:
+    return -(-n_ctx // _BLOCK) * _BLOCK
 
 
 def threads(options: LlamaServerOptions, device: Device) -> int | None:

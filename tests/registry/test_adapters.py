@@ -1,0 +1,113 @@
+"""The store's ledger over the registry's tables."""
+
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import text
+
+from modelhub.errors import RegistryError
+from modelhub.facts import BlobRecord, BlobState, Proof
+from modelhub.registry import StoreLedger
+from modelhub.store.ports import Ledger
+from tests.registry.samples import COMMIT, FILES, digest, model, saved
+
+URI = "file:///store"
+PROOF = Proof(
+    host="h" * 64,
+    device=(1 << 64) - 1,
+    inode=(1 << 127) + 1,
+    size=3,
+    mtime_ns=1_790_000_000_123_456_789,
+    ctime_ns=-5,
+    recorded_ns=1_790_000_000_123_456_790,
+)
+
+
+def blob(content, **given):
+    values = {
+        "digest": digest(content),
+        "size": len(content),
+        "state": BlobState.PRESENT,
+        "path": f"blobs/sha256/{content}",
+        "proof": PROOF,
+        "verified_at": datetime(2026, 2, 3, tzinfo=UTC),
+    }
+    return BlobRecord(**(values | given))
+
+
+@pytest.fixture
+def ledger(registry) -> Ledger:
+    return StoreLedger(registry, URI)
+
+
+def test_records_come_back_as_they_were(ledger):
+    records = [
+        blob("one"),
+        blob("two", proof=None, verified_at=None, state=BlobState.MISSING),
+        blob("three", state=BlobState.QUARANTINED, path="quarantine/é\x00"),
+    ]
+    ledger.record(records)
+    assert ledger.find([record.digest for record in records]) == {one.digest: one for one in records}
+
+
+def test_unknown_digests_are_left_out(ledger):
+    ledger.record([blob("one")])
+    assert ledger.find([digest("one"), digest("nothing")]) == {digest("one"): blob("one")}
+    assert ledger.find([]) == {}
+    ledger.record([])
+
+
+def test_a_record_is_replaced_whole(ledger):
+    ledger.record([blob("one"), blob("two")])
+    later = blob("one", state=BlobState.QUARANTINED, path="elsewhere", proof=None, verified_at=None)
+    ledger.record([later])
+    assert ledger.find([digest("one"), digest("two")]) == {
+        later.digest: later,
+        digest("two"): blob("two"),
+    }
+
+
+def test_the_last_of_two_in_one_call_wins(ledger):
+    ledger.record([blob("one"), blob("one", path="second")])
+    assert ledger.find([digest("one")])[digest("one")].path == "second"
+
+
+def test_stores_know_nothing_of_each_other(registry, ledger):
+    other = StoreLedger(registry, "s3://bucket")
+    ledger.record([blob("one")])
+    assert other.find([digest("one")]) == {}
+    other.record([blob("one", path="remote")])
+    assert ledger.find([digest("one")]) == {digest("one"): blob("one")}
+
+
+def test_thousands_at_once(ledger):
+    records = {record.digest: record for record in (blob(str(number)) for number in range(5000))}
+    ledger.record(records.values())
+    assert ledger.find(records) == records
+
+
+def test_all_or_none(ledger):
+    too_large = blob("zz", path="x", size=1 << 80)
+    with pytest.raises(RegistryError):
+        ledger.record([*(blob(str(number)) for number in range(1200)), too_large])
+    assert ledger.find([digest(str(number)) for number in range(1200)]) == {}
+
+
+def test_the_artifact_learns_where_it_was_seen_first(registry, ledger):
+    record = saved(registry)
+    path = FILES[1].path
+    ledger.record([blob("one")])
+    with registry.begin() as tx:
+        tx.models.save(record.id, COMMIT, (model(),), (), ())
+        tx.revisions.set_digests(record.id, COMMIT, {path: digest("one")})
+    with registry.read() as tx:
+        columns = "model_repo_id, filename, path, format, precision, part_id"
+        row = tx.session.execute(text(f"SELECT {columns} FROM model_artifact")).one()
+        linked = tx.session.execute(
+            text(
+                "SELECT count(*) FROM repo_file f JOIN model_artifact a ON f.storage_artifact_id = a.id"
+            )
+        ).scalar_one()
+    assert tuple(row) == (record.id, path.name, path, "gguf", "q4_k_m", "1-2")
+    assert linked == 1
+    assert ledger.find([digest("one")]) == {digest("one"): blob("one")}

@@ -1,0 +1,120 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelhub.facts import Component, Model, RepoFile, Variant
+from modelhub.refs import RepoPath
+from modelhub.runtimes.llama_server import LlamaServerRuntime
+from modelhub.runtimes.llama_server.memory import cache_bytes
+from tests.runtimes.random_gguf import FEED_FORWARD, HEADS, KV_HEADS, write_random_gguf
+
+LLAMA_8B = {"layers": 32, "kv_heads": 8, "key_length": 128, "value_length": 128}
+DEEPSEEK_V3 = {"layers": 61, "kv_heads": 128, "kv_lora_rank": 512, "rope_length": 64}
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("details", "per_token"),
+    [
+        (LLAMA_8B, 128 * 1024),
+        (DEEPSEEK_V3, 61 * 576 * 2),
+        (LLAMA_8B | {"layers": 3, "kv_heads": [8, 0, 4]}, 12 * 256 * 2),
+        (LLAMA_8B | {"layers": None}, None),
+        (LLAMA_8B | {"kv_heads": "8"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cache_of_known_models(details: dict[str, object], per_token: int | None) -> None:
+    assert cache_bytes(details, 1) == per_token
+    assert cache_bytes(details, 100) == (per_token and 100 * per_token)
+
+
+def model_of(path: Path, hidden: int, layers: int, context: int) -> Model:
+    file = RepoFile(path=RepoPath(path.name), size=path.stat().st_size)
+    part = Component(name="model", repo="zoo/x", commit="0" * 40, files=(file,), format="gguf")
+    details = {
+        "layers": layers,
+        "embedding_length": hidden,
+        "feed_forward_length": FEED_FORWARD,
+        "kv_heads": KV_HEADS,
+        "key_length": hidden // HEADS,
+        "value_length": hidden // HEADS,
+        "vocabulary_size": 259,
+    }
+    variant = Variant(name="fp32", format="gguf", components=(part,))
+    return Model(
+        name="x",
+        task="text-generation",
+        category="llm",
+        context_length=context,
+        details=details,
+        variants=(variant,),
+    )
+
+
+def footprint(model: Model, **options: object) -> int:
+    return LlamaServerRuntime().footprint(model, model.variants[0], options)
+
+
+def test_a_longer_context_takes_more_and_never_more_than_the_model_has(tmp_path: Path) -> None:
+    path = write_random_gguf(tmp_path / "x.gguf", context=32768)
+    model = model_of(path, 256, 2, 32768)
+    assert footprint(model, n_ctx=512) < footprint(model) < footprint(model, n_ctx=32768)
+    assert footprint(model, n_ctx=1 << 20) == footprint(model, n_ctx=32768)
+
+
+@pytest.mark.parametrize("options", [{"n_ctx": "long"}, {"n_ctx": -1}, {"delay": 3}])
+def test_options_that_are_not_its_own_are_not_its_business_yet(
+    tmp_path: Path, options: dict[str, object]
+) -> None:
+    model = model_of(write_random_gguf(tmp_path / "x.gguf", context=512), 256, 2, 512)
+    assert footprint(model, **options) == footprint(model)
+
+
+def test_a_header_that_says_too_little_gets_the_rough_estimate(tmp_path: Path) -> None:
+    model = model_of(write_random_gguf(tmp_path / "x.gguf", context=512), 256, 2, 512)
+    poor = model.model_copy(update={"details": {}})
+    assert footprint(poor) == poor.variants[0].bytes * 6 // 5 + (1 << 29)
+
+
+MEASURE = """
+import os, re, sys
+from pathlib import Path
+from modelhub.facts import Call
+from modelhub.runtimes import SharedParts, find_device
+from modelhub.runtimes.llama_server import LlamaServerRuntime
+from modelhub.tasks import chat_request
+from tests.runtimes.zoo import bundle
+
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+
+path, before = Path(sys.argv[1]), resident()
+options = {"n_ctx": int(sys.argv[2]), "n_threads": 2}
+model = LlamaServerRuntime().load(bundle(path.parent, path.name), find_device("cpu"), options, SharedParts())
+model.infer(chat_request("x" * 1000, max_tokens=2), Call())
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("n_ctx", [1024, 65536])
+def test_the_prediction_beside_what_it_really_takes(tmp_path: Path, n_ctx: int) -> None:
+    pytest.importorskip("xllamacpp", reason="the llama-server extra is not installed")
+    hidden, layers = 512, 8
+    path = write_random_gguf(tmp_path / "x.gguf", context=65536, hidden=hidden, layers=layers)
+    predicted = footprint(model_of(path, hidden, layers, 65536), n_ctx=n_ctx)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path), str(n_ctx)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    measured = int(done.stdout)
+    assert measured <= predicted, (measured // MIB, predicted // MIB)
+    assert predicted <= 1.25 * measured + 512 * MIB, (measured // MIB, predicted // MIB)
