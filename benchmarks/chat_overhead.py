@@ -1,5 +1,7 @@
 """Claim: in-process chat runs at ≥ 0.98 of the bare engine, one caller, same GGUF and sampling.
 
+The bare engine is started with the settings that modelhub gives it, and asked directly.
+
 The model is a random one of about 300M parameters in the shape of a small Llama, written by this
 script and kept in an ignored folder: on a model of a few megabytes every Python call would count.
 """
@@ -7,7 +9,8 @@ script and kept in an ignored folder: on a model of a few megabytes every Python
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,15 @@ from harness import CACHE, Claim, arguments, interleave, note, ratio, report
 from random_llama import write_random_llama
 
 from modelhub import Hub
+from modelhub.runtimes import devices
+from modelhub.runtimes.llama_server.runtime import (
+    LlamaServerOptions,
+    check_headers,
+    context_size,
+    threads,
+)
+from modelhub.runtimes.llama_server.server import EngineSettings, start_server
+from modelhub.runtimes.signals import kept_handlers
 
 PROMPT = "Tell me about " + "rivers and mountains and towns " * 5
 TOKENS = 64
@@ -32,8 +44,7 @@ def main() -> int:
 
 
 def measure(path: Path, home: str, rounds: int) -> Claim:
-    bare = bare_engine(path)
-    with Hub(home=home, progress=False) as hub:
+    with Hub(home=home, progress=False) as hub, bare_engine(path) as bare:
         # Each round asks something else, so that neither side lives off its prompt cache.
         turn = iter(range(1_000_000))
 
@@ -58,19 +69,20 @@ def hub_tokens(hub: Hub, path: Path, text: str) -> int:
     return hub.chat(path, text, max_tokens=TOKENS, temperature=0).usage.completion_tokens
 
 
-def bare_engine(path: Path) -> Any:
-    """The engine with the settings that modelhub gives it, and nothing of modelhub."""
-    from xllamacpp import CommonParams, Server
-
-    params = CommonParams()
-    params.model.path = str(path)
-    params.n_ctx = 2048
-    params.n_parallel = 1
-    params.n_gpu_layers = 0
-    params.fit_params = False
-    params.warmup = False
-    params.verbosity = 0
-    return Server(params)
+@contextmanager
+def bare_engine(path: Path) -> Iterator[Any]:
+    """The engine with the settings that modelhub gives it, and nothing else of modelhub."""
+    options = LlamaServerOptions()
+    settings = EngineSettings(
+        path=str(path),
+        n_ctx=context_size(None, check_headers((path,))),
+        n_batch=options.n_batch,
+        n_threads=threads(options, devices()[0]),
+    )
+    with tempfile.TemporaryDirectory(prefix="modelhub-") as folder:  # for its socket
+        with kept_handlers():
+            server = start_server(settings, Path(folder))
+        yield server
 
 
 def bare_tokens(server: Any, text: str) -> int:

@@ -9,6 +9,7 @@ that this script starts on the loopback address. Everything after that is the or
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ from modelhub.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 ZOO_MODEL = "zoo/tiny-chat-GGUF"
+MAX_TOKENS = 1500  # a thinking model may write a thousand before it answers
+
+BOLD, DIM, PLAIN = "\033[1m", "\033[2m", "\033[0m"
 
 
 def main() -> int:
@@ -31,7 +35,8 @@ def main() -> int:
         else:
             endpoint, known = stack.enter_context(zoo())
             home = arguments.home or stack.enter_context(tempfile.TemporaryDirectory())
-            settings = Settings.from_env(home=home, hf_endpoint=endpoint, hf_token="")
+            # Not from the environment: this is for the built-in model alone, whatever is set there.
+            settings = Settings.from_env({}, home=home, hf_endpoint=endpoint, hf_token="")
             model, question = ZOO_MODEL, arguments.question or known
         try:
             tell(settings, model, question)
@@ -52,6 +57,8 @@ def parse_arguments() -> argparse.Namespace:
 @contextmanager
 def zoo() -> Iterator[tuple[str, str]]:
     """The zoo's chat model behind a local hub; gives the endpoint and a question it can answer."""
+    # It is on the loopback address, whatever the environment says of the network.
+    os.environ |= {"HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     sys.path.insert(0, str(ROOT))
     from tests.zoo.hub_server import HubServer
     from tests.zoo.repos import build_chat_gguf, chat_answers
@@ -91,14 +98,24 @@ def tell(settings: Settings, model: str, question: str) -> None:
 
 
 def ask(hub: Hub, model: str, question: str) -> None:
-    for chunk in hub.chat(model, question, stream=True, temperature=0, max_tokens=200):
-        print(chunk.text, end="", flush=True)
+    thinking = False
+    for chunk in hub.chat(model, question, stream=True, temperature=0, max_tokens=MAX_TOKENS):
+        if chunk.reasoning:
+            print(styled(chunk.reasoning, DIM), end="", flush=True)
+            thinking = True
+        if chunk.text:
+            print("\n\n" if thinking else "", chunk.text, sep="", end="", flush=True)
+            thinking = False
         if chunk.provenance:
             print(f"\n\n{chunk.usage}\n{chunk.provenance}")
 
 
 def step(title: str) -> None:
-    print(f"\n\033[1m== {title}\033[0m" if sys.stdout.isatty() else f"\n== {title}", flush=True)
+    print("\n" + styled(f"== {title}", BOLD), flush=True)
+
+
+def styled(text: str, style: str) -> str:
+    return f"{style}{text}{PLAIN}" if sys.stdout.isatty() else text
 
 
 if __name__ == "__main__":

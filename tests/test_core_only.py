@@ -11,10 +11,11 @@ import pytest
 EXTRAS = {"llama-server": "xllamacpp", "postgres": "psycopg"}
 INSTALLED = [module for module in EXTRAS.values() if find_spec(module)]
 
-pytestmark = pytest.mark.skipif(
-    bool(INSTALLED),
-    reason=f"{', '.join(INSTALLED)} is installed; `python -m nox -s tests_core` runs this without",
-)
+if INSTALLED:
+    pytest.skip(
+        f"{', '.join(INSTALLED)} installed; `python -m nox -s tests_core` runs this without",
+        allow_module_level=True,
+    )
 
 MODEL = Path(__file__).parent / "zoo" / "chat-gguf" / "zoo-chat-q4_k_m.gguf"
 INSTALL = 'pip install "modelhub[llama-server]"'

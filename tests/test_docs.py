@@ -157,7 +157,7 @@ def walk(path, command):
 
 def test_every_log_event_is_in_the_reference():
     text = (REFERENCE / "logs.md").read_text(encoding="utf-8")
-    logged = re.compile(r'(?:log\.(?:info|warning|error)|events\.add)\(\s*"([a-z_]+)"')
+    logged = re.compile(r'(?:log\.(?:info|warning|error|exception)|events\.add)\(\s*"([a-z_]+)"')
     sources = (path.read_text(encoding="utf-8") for path in ROOT.glob("src/modelhub/**/*.py"))
     events = {event for source in sources for event in logged.findall(source)}
     assert {"repo_registered", "repo_synced", "artifact_quarantined"} <= events

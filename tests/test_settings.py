@@ -58,6 +58,11 @@ def test_a_bad_setting_is_named_with_what_came_and_where(given, named):
     assert all(word in str(caught.value) for word in named)
 
 
+def test_a_home_that_no_database_url_can_hold(tmp_path):
+    with pytest.raises(InvalidInput, match="MODELHUB_HOME"):
+        Settings.from_env({}, home=tmp_path / "what?")
+
+
 def test_settings_are_frozen_and_refuse_strangers(tmp_path):
     settings = Settings.from_env({}, home=tmp_path)
     with pytest.raises(ValueError, match="frozen"):

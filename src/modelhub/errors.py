@@ -117,7 +117,7 @@ class ModelHubError(Exception):
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
-            "details": dict(self.details),
+            "details": {name: _json(value) for name, value in self.details.items()},
         }
 
 
@@ -331,6 +331,19 @@ class HubClosed(ModelHubError):
     """The Hub was used after ``close()``."""
 
     code = "hub_closed"
+
+
+def _json(value: Any) -> Any:
+    """`value` as JSON has it; what JSON has no word for becomes text."""
+    if value is None or type(value) in {str, int, float, bool}:
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_json(item) for item in value]
+    return str(value)
 
 
 def _tree(root: type[ModelHubError]) -> Iterator[type[ModelHubError]]:

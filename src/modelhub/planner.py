@@ -11,12 +11,15 @@ from modelhub.errors import (
     TaskNotSupported,
     VariantNotFound,
 )
-from modelhub.facts import Device, Model, Plan, PlannedFile, Report, RuntimeView, Variant
+from modelhub.facts import Device, Model, Plan, PlannedFile, RepoFile, Report, RuntimeView, Variant
 from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, canonical_tag
 from modelhub.tasks import TASKS, find_task
 
 Pair = tuple[Model, Variant]
+
+METADATA = "metadata"
+"""What stands for a component in the plan of files that are none's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,12 @@ class Offer:
     ok: bool
     memory: int
     reason: str = ""
+    loaded: bool = False
 
     @property
     def fits(self) -> bool:
-        return self.memory <= self.device.memory_free
+        """What is loaded already fits: the memory that it takes is not free because it has it."""
+        return self.loaded or self.memory <= self.device.memory_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +149,20 @@ def make_plan(
     offers: Sequence[Offer],
     device: Device,
     present: Callable[[Digest], bool],
+    companions: Sequence[RepoFile] = (),
 ) -> Plan:
     """The plan for `wish`: the best-quality variant that an installed runtime can run within the
     device's free memory; else the nearest thing to it, with what is in the way.
 
-    `offers` has an entry for each candidate variant and each runtime that is not broken.
+    `offers` has an entry for each candidate variant and each runtime that is not broken;
+    `companions` are the repository's small files that go with every variant.
     """
     pairs = candidates(report, wish)
     allowed = [offer for offer in offers if _allowed(offer, wish)]
     best = _best(pairs, allowed)
     model, variant = (best.model, best.variant) if best else pairs[0]
     usable = best is not None and best.runtime.usable
+    files = tuple(_files(report, variant, present, companions))
     return Plan(
         repo=report.repo,
         commit=report.commit,
@@ -166,9 +174,9 @@ def make_plan(
         memory=best.memory if best else variant.bytes,
         memory_free=device.memory_free,
         fits=best.fits if best else variant.bytes <= device.memory_free,
-        files=tuple(_files(variant, present)),
+        files=files,
         why=tuple(_why(pairs, best, allowed, wish)),
-        steps=tuple(_steps(variant, best, allowed, present)),
+        steps=tuple(_steps(files, best, allowed)),
         warnings=report.warnings,
     )
 
@@ -195,15 +203,23 @@ def _best(pairs: Sequence[Pair], offers: Sequence[Offer]) -> Offer | None:
     return min(able, key=order)
 
 
-def _files(variant: Variant, present: Callable[[Digest], bool]) -> Iterable[PlannedFile]:
-    for part, file in variant.files():
+def _files(
+    report: Report, variant: Variant, present: Callable[[Digest], bool], companions: Sequence[RepoFile]
+) -> Iterable[PlannedFile]:
+    listed = [(part.name, part.repo, file) for part, file in variant.files()]
+    seen = {(repo, file.path) for _, repo, file in listed}
+    listed += [
+        (METADATA, report.repo, file) for file in companions if (report.repo, file.path) not in seen
+    ]
+    for component, repo, file in listed:
+        here = file.sha256 is not None and present(file.sha256)
         yield PlannedFile(
-            component=part.name,
-            repo=part.repo,
+            component=component,
+            repo=repo,
             path=file.path,
             size=file.size,
             sha256=file.sha256,
-            present=file.sha256 is not None and present(file.sha256),
+            present=here,
         )
 
 
@@ -233,15 +249,13 @@ def _why(
         yield f"{best.runtime.name} {best.runtime.reason}"
 
 
-def _steps(
-    variant: Variant, best: Offer | None, offers: Sequence[Offer], present: Callable[[Digest], bool]
-) -> Iterable[str]:
+def _steps(files: Sequence[PlannedFile], best: Offer | None, offers: Sequence[Offer]) -> Iterable[str]:
     if best is None:
         yield "no installed runtime can run it" if offers else "no runtime for it is known"
         return
     if not best.runtime.usable:
         yield best.runtime.install or f"install {best.runtime.name}"
-    missing = [file for file in _files(variant, present) if not file.present]
+    missing = [file for file in files if not file.present]
     if missing:
         count = f"{len(missing)} file" + ("s" if len(missing) > 1 else "")
         yield f"fetch {human_bytes(sum(file.size for file in missing))} in {count}"

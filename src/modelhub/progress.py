@@ -7,22 +7,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from modelhub.facts import Progress, ProgressCallback
+from modelhub.facts.base import human_bytes
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
 Reporter = AbstractContextManager[ProgressCallback | None]
 
 
-def reporter(wanted: bool | ProgressCallback | None) -> Reporter:
+def reporter(
+    wanted: bool | ProgressCallback | None, looks: Callable[[], bool] | None = None
+) -> Reporter:
     """What shows progress: a bar for `True`, nothing for `False`, a bar where people look for
-    `None`, and any function as it is.
+    `None`, and any function as it is. `looks` tells whether they do.
     """
     if callable(wanted):
         return nullcontext(wanted)
     if wanted is None:
-        wanted = _someone_looks()
+        wanted = (looks or _someone_looks)()
     return Bars() if wanted else nullcontext(None)
 
 
@@ -31,13 +35,12 @@ def _someone_looks() -> bool:
 
 
 class Bars:
-    """Bars on standard error, one a stage; none until there is something to show.
-
-    Counts in bytes are shown with speed and time left, others as they are.
+    """Bars on a console (standard error by default), one a stage; none until there is something
+    to show. Bytes are shown with their speed; with a known total also the time that is left.
     """
 
-    def __init__(self, make: "Callable[[], RichProgress] | None" = None) -> None:
-        self._make = make or _rich_progress
+    def __init__(self, console: "Console | None" = None) -> None:
+        self._console = console
         self._bars: RichProgress | None = None
         self._stages: dict[str, TaskID] = {}
 
@@ -47,12 +50,16 @@ class Bars:
     def __call__(self, progress: Progress) -> None:
         if progress.total == 0:
             return
-        bars = self._started()
-        stage = progress.stage
+        bars, stage = self._started(), progress.stage
         if stage not in self._stages:
-            self._stages[stage] = bars.add_task(stage, total=progress.total, item="")
+            self._stages[stage] = bars.add_task(stage, total=progress.total, count="", unit="", item="")
         bars.update(
-            self._stages[stage], completed=progress.done, total=progress.total, item=_tail(progress.item)
+            self._stages[stage],
+            completed=progress.done,
+            total=progress.total,
+            count=_count(progress),
+            unit=progress.unit,
+            item=_tail(progress.item),
         )
 
     def __exit__(
@@ -63,31 +70,41 @@ class Bars:
 
     def _started(self) -> "RichProgress":
         if self._bars is None:
-            self._bars = self._make()
+            self._bars = _rich_progress(self._console)
             self._bars.start()
         return self._bars
 
 
-def _rich_progress() -> "RichProgress":
+def _rich_progress(console: "Console | None") -> "RichProgress":
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import BarColumn, Task, TextColumn, TimeRemainingColumn, TransferSpeedColumn
     from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Speed(TransferSpeedColumn):
+        def render(self, task: Task) -> Text:
+            return super().render(task) if task.fields["unit"] == "bytes" else Text()
 
     return RichProgress(
         TextColumn("{task.description:>8}"),
         BarColumn(bar_width=30),
-        DownloadColumn(),
-        TransferSpeedColumn(),
+        TextColumn("{task.fields[count]}", markup=False),
+        Speed(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[item]}"),
-        console=Console(stderr=True),
+        TextColumn("{task.fields[item]}", markup=False),
+        console=console or Console(stderr=True),
     )
+
+
+def _count(progress: Progress) -> str:
+    """`5 MB of 10 MB`, `3 of 7 files`, or what is known of it."""
+    done, total, unit = progress.done, progress.total, progress.unit
+    if unit == "bytes":
+        parts = [human_bytes(count) for count in (done, total) if count is not None]
+        return " of ".join(parts) if done or total else ""
+    if total is None:
+        return f"{done:,} {unit}" if done else ""
+    return f"{done:,} of {total:,} {unit}"
 
 
 def _tail(item: str) -> str:

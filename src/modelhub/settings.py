@@ -1,13 +1,14 @@
 """What a Hub is told once, at the edge. No other room reads the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from modelhub.errors import InvalidInput
 
@@ -23,30 +24,63 @@ _FROM_ENV = {
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
+_SHOWN = frozenset({"home", "offline", "host"})
+"""Settings whose values an error may show: the others may hold a password."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
+
 
 class Settings(BaseModel):
-    """Everything that can be set about a Hub.
+    """Everything that can be set about a Hub; what is left out, or `None`, has its default.
 
-    `home` is the folder for all that modelhub keeps; `database` an SQLAlchemy URL (SQLite in
-    `home` by default); `store` the URI of the artifact store (a folder in `home` by default);
-    `offline` forbids every socket; `host` is where models run (`thread`: in this process);
-    `hf_endpoint` and `hf_token` are for Hugging Face (a token of `None` leaves the choice to
-    huggingface_hub, which knows its login file; an empty one stays anonymous).
+    `home` is the folder for all that modelhub keeps (the user's data folder by default);
+    `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
+    store, or a folder (one in `home` by default); `offline` forbids every socket; `host` is where
+    models run (`thread`: in this process); `hf_endpoint` and `hf_token` are for Hugging Face (a
+    token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
+    stays anonymous). The environment is read by `from_env` alone.
+
+    Raises:
+        InvalidInput: naming the setting, what came and what would do.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     home: Path
-    database: str
+    database: str = Field(repr=False)
     store: str
     offline: bool = False
     host: Literal["thread"] = "thread"
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: SecretStr | None = None
 
+    def __init__(self, /, **given: Any) -> None:
+        values = {name: value for name, value in given.items() if value is not None}
+        home = _folder("home", values.get("home", user_data_path("modelhub")))
+        values["home"] = home
+        values.setdefault("database", sqlite_url(home))
+        values["store"] = _store_uri(values.get("store", home / "store"))
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _explained(error) from None
+
+    @field_validator("hf_endpoint")
+    @classmethod
+    def _without_slash(cls, endpoint: str) -> str:
+        return endpoint.rstrip("/")
+
+    @field_validator("hf_token")
+    @classmethod
+    def _without_blanks(cls, token: SecretStr | None) -> SecretStr | None:
+        """A token that was read from a file ends with its newline."""
+        return None if token is None else SecretStr(token.get_secret_value().strip())
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
         """Settings from `environ` (this process's by default); what is `given` and not `None` wins.
+
+        A variable that is empty or blank counts as not set.
 
         Raises:
             InvalidInput: naming the setting, what came and what would do.
@@ -54,44 +88,76 @@ class Settings(BaseModel):
         environ = os.environ if environ is None else environ
         values: dict[str, Any] = {}
         for name, variables in _FROM_ENV.items():
-            found = [environ[variable] for variable in variables if environ.get(variable)]
+            found = [environ[key] for key in variables if environ.get(key, "").strip()]
             if found:
                 values[name] = found[0]
         values |= {name: value for name, value in given.items() if value is not None}
-        home = Path(values.get("home") or user_data_path("modelhub")).expanduser().absolute()
-        values |= {"home": home}
-        values.setdefault("database", sqlite_url(home / "modelhub.db"))
-        values.setdefault("store", (home / "store").as_uri())
-        values["store"] = _store_uri(values["store"])
-        values["hf_endpoint"] = str(values.get("hf_endpoint", DEFAULT_ENDPOINT)).rstrip("/")
-        return cls._checked(values)
-
-    @classmethod
-    def _checked(cls, values: Mapping[str, Any]) -> Self:
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            name = str(first["loc"][0])
-            variables = " or ".join(_FROM_ENV.get(name, ()))
-            raise InvalidInput(
-                f"setting {name}: {first['msg']}, not {first['input']!r:.80}",
-                hint=f"Pass {name}= to Hub()" + (f", or set {variables}." if variables else "."),
-                field=name,
-            ) from None
+        return cls(**values)
 
 
-def sqlite_url(path: Path) -> str:
-    """The SQLAlchemy URL of an SQLite file."""
-    return f"sqlite:///{path.as_posix()}"
+def sqlite_url(home: Path) -> str:
+    """The SQLAlchemy URL of the SQLite file in `home`."""
+    return f"sqlite:///{quote((home / 'modelhub.db').as_posix(), safe='/:')}"
 
 
-def _store_uri(store: "str | os.PathLike[str]") -> str:
-    """A URI; a plain path becomes a `file://` one."""
-    text = os.fspath(store)
-    scheme = urlsplit(text).scheme
-    if scheme == "file":
-        return Path(unquote(urlsplit(text).path)).absolute().as_uri()
-    if len(scheme) > 1:
-        return text
-    return Path(text).expanduser().absolute().as_uri()
+def _folder(name: str, given: object) -> Path:
+    """An absolute folder from what a person wrote. It can be written as a URI, so it is text."""
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else None
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise _refused(name, f"{given!r:.80} is not the name of a folder")
+    try:
+        text.encode()
+        return Path(text).expanduser().absolute()
+    except UnicodeEncodeError:
+        raise _refused(name, f"{text!r:.80} is not UTF-8") from None
+    except RuntimeError as error:  # `~nobody`
+        raise _refused(name, f"{text!r:.80} cannot be found: {error}") from None
+
+
+def _store_uri(store: object) -> str:
+    """A URI; a plain path becomes a `file://` one. Other schemes are the store's to judge."""
+    scheme = _SCHEME.match(store) if isinstance(store, str) else None
+    if scheme is None:
+        return _folder("store", store).as_uri()
+    if scheme[0].lower() != "file":
+        return str(store)
+    return _file_path(str(store)).as_uri()
+
+
+def _file_path(uri: str) -> Path:
+    """The folder that a `file:` URI names; no part of the URI may get lost on the way."""
+    rest = uri.partition(":")[2]
+    host, path = "", rest
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        path = slash + path
+    if host not in {"", "localhost"}:
+        raise _refused("store", f"{uri!r:.80} names a host, {host!r:.60}, and no folder of this machine")
+    if not path.startswith("/"):
+        raise _refused("store", f"{uri!r:.80} names no absolute folder")
+    if "?" in path or "#" in path:
+        raise _refused("store", f"{uri!r:.80} has a '?' or '#', which a URI writes as %3F and %23")
+    return _folder("store", os.fsdecode(unquote_to_bytes(path)))
+
+
+def _refused(name: str, why: str) -> InvalidInput:
+    hint = _where(name)
+    if name == "store":
+        hint = f"Write a folder, or its URI with three slashes: file:///folder. {hint}"
+    return InvalidInput(f"setting {name}: {why}", hint=hint, field=name)
+
+
+def _explained(error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(Settings.model_fields)
+        return InvalidInput(
+            f"there is no setting {name!r:.60}", hint=f"Settings are: {known}.", field=name
+        )
+    came = f", not {first['input']!r:.80}" if name in _SHOWN else ""
+    return InvalidInput(f"setting {name}: {first['msg']}{came}", hint=_where(name), field=name)
+
+
+def _where(name: str) -> str:
+    return f"Pass another {name}=, or set {' or '.join(_FROM_ENV[name])}."

@@ -1,14 +1,27 @@
 """The spine: a repository's name in, an exact answer out, through every room."""
 
+import contextlib
+import gc
 import hashlib
+import shutil
 import threading
 import time
 
 import pytest
 
 from modelhub import Hub
-from modelhub.errors import ContextTooLong, DeadlineExceeded, InvalidInput, TaskNotSupported
-from modelhub.tasks import FinishReason
+from modelhub.errors import (
+    Cancelled,
+    ContextTooLong,
+    DeadlineExceeded,
+    DoesNotFit,
+    InvalidInput,
+    TaskNotSupported,
+)
+from modelhub.facts import Device
+from modelhub.hub import serving
+from modelhub.tasks import FinishReason, Request
+from tests.zoo.hub_server import Fault
 from tests.zoo.repos import chat_answers
 
 from .conftest import MODEL
@@ -98,19 +111,46 @@ def test_a_seed_repeats_a_draw(hub):
     assert others != {first}
 
 
-def test_a_reader_who_stops_stops_the_engine(hub):
-    for _ in range(3):
-        stream = hub.chat(MODEL, messages(LONG), stream=True, temperature=0)
+def slow_echo(hub, words=2000):
+    """A stream that would take minutes to its end, and says when its engine has stopped."""
+    return hub.chat(MODEL, "word " * words, stream=True, runtime="echo", options={"delay": 0.1})
+
+
+@pytest.mark.parametrize("leave", ["close", "with", "drop"])
+def test_a_reader_who_stops_stops_the_engine(hub, caplog, leave):
+    with caplog.at_level("INFO", logger="modelhub.hub"):
+        stream = slow_echo(hub)
         next(stream)
-        stream.close()
-    assert list(stream) == []
-    assert hub.chat(MODEL, messages(CASES[0]), temperature=0).text == CASES[0].answer
+        if leave == "close":
+            stream.close()
+            assert list(stream) == []
+        elif leave == "with":
+            with stream:
+                next(stream)
+        del stream
+        gc.collect()
+    (told,) = [record for record in caplog.records if record.message == "inference"]
+    assert (told.status, told.variant, told.runtime_type) == ("cancelled", "fp16", "echo")
+    assert not any(state.in_flight for state in hub._instances.list())
 
 
-def test_a_stream_that_is_dropped_lets_the_model_go(hub):
-    for chunk in hub.chat(MODEL, messages(LONG), stream=True, temperature=0):
-        assert chunk is not None
-        break
+def test_a_stream_is_closed_from_another_thread(hub):
+    stream = slow_echo(hub)
+    next(stream)
+    threading.Timer(0.2, stream.close).start()
+    began = time.monotonic()
+    with contextlib.suppress(Cancelled):
+        for _ in stream:
+            pass
+    assert time.monotonic() - began < 60
+    assert not any(state.in_flight for state in hub._instances.list())
+
+
+def test_a_real_engine_goes_on_after_a_stream_was_left(hub):
+    for _ in range(3):
+        for chunk in hub.chat(MODEL, messages(LONG), stream=True, temperature=0):
+            assert chunk is not None
+            break
     assert hub.chat(MODEL, messages(CASES[0]), temperature=0).text == CASES[0].answer
 
 
@@ -129,13 +169,22 @@ def test_many_threads_share_one_hub(hub):
 
 
 def test_a_timeout_is_kept(hub):
-    hub.chat(MODEL, messages(CASES[0]), temperature=0)
-    began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        hub.chat(MODEL, messages(LONG), temperature=0, timeout=1e-6)
-    assert time.monotonic() - began < 30
+        hub.chat(MODEL, "word " * 2000, runtime="echo", options={"delay": 0.05}, timeout=0.5)
+    with pytest.raises(DeadlineExceeded):
+        list(
+            hub.chat(
+                MODEL, "word " * 2000, runtime="echo", options={"delay": 0.05}, timeout=0.5, stream=True
+            )
+        )
     with pytest.raises(InvalidInput, match="timeout"):
         hub.chat(MODEL, "x", timeout=0)
+
+
+def test_a_timeout_counts_what_comes_before_the_answer(hub, server):
+    server.faults["*/tree/*"] = Fault(delay=1.5)
+    with pytest.raises(DeadlineExceeded):
+        hub.chat(MODEL, "x", timeout=0.5)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +236,65 @@ def test_a_context_option_reaches_the_engine(hub):
         hub.chat(MODEL, "word " * 600, options={"n_ctx": 256})
     with pytest.raises(InvalidInput, match="n_ctxx"):
         hub.chat(MODEL, "x", options={"n_ctxx": 256})
+
+
+def test_bad_options_and_requests_are_refused_before_a_weight_moves(hub, server):
+    hub.sync(MODEL)
+    server.reset_counts()
+    with pytest.raises(InvalidInput, match="n_ctxx"):
+        hub.chat(MODEL, "x", options={"n_ctxx": 256})
+    with pytest.raises(InvalidInput, match="ChatRequest"):
+        hub.run("chat", MODEL, Request())
+    with pytest.raises(InvalidInput, match="options"):
+        hub.chat(MODEL, "x", options=[1])
+    with pytest.raises(InvalidInput, match="variant"):
+        hub.chat(MODEL, "x", variant=["q8_0"])
+    assert server.requests == []
+
+
+def test_a_loaded_model_is_not_in_its_own_way(hub, monkeypatch):
+    """What is loaded has taken the memory that it needs: it need not find it free again."""
+    full = Device(name="cpu", kind="cpu", memory_total=10**9, memory_free=10**9)
+    monkeypatch.setattr(serving, "devices", lambda: (full,))
+    first = hub.chat(MODEL, messages(CASES[0]), temperature=0, options=ONE)
+    empty = full.model_copy(update={"memory_free": 1000})
+    monkeypatch.setattr(serving, "devices", lambda: (empty,))
+    again = hub.chat(MODEL, messages(CASES[0]), temperature=0, options=ONE)
+    assert again.provenance == first.provenance
+    hub.sync(MODEL)
+    assert hub.chat(MODEL, messages(CASES[0]), temperature=0, options=ONE).provenance == first.provenance
+    plan = hub.plan(MODEL, options=ONE)
+    assert (plan.variant, plan.fits) == (first.provenance.variant, True)
+    assert len(hub._instances.list()) == 1
+    with pytest.raises(DoesNotFit, match="needs"):
+        hub.chat(MODEL, "x", variant="q8_0")
+
+
+def test_what_another_hub_fetched_is_told_apart(make_hub, zoo_gguf, tmp_path):
+    """Two models whose hashes nobody knew before they were fetched, by somebody else."""
+    for name in ("q8_0", "q4_0"):
+        (tmp_path / name).mkdir()
+        shutil.copy(zoo_gguf / f"zoo-chat-{name}.gguf", tmp_path / name)
+    hub, other = make_hub(), make_hub()
+    for name in ("q8_0", "q4_0"):
+        hub.inspect(tmp_path / name)
+        other.pull(tmp_path / name)
+    replies = [hub.chat(tmp_path / name, messages(CASES[0]), temperature=0) for name in ("q8_0", "q4_0")]
+    assert all(len(reply.provenance.files) == 1 for reply in replies)
+    assert replies[0].provenance.files != replies[1].provenance.files
+    assert len(hub._instances.list()) == 2
+
+
+def test_each_request_is_one_event_without_content(hub, caplog):
+    with caplog.at_level("INFO"):
+        hub.chat(MODEL, messages(CASES[0]), temperature=0)
+        list(hub.chat(MODEL, messages(CASES[0]), temperature=0, stream=True))
+        with pytest.raises(ContextTooLong):
+            hub.chat(MODEL, "word " * 5000)
+    told = [record for record in caplog.records if record.message == "inference"]
+    assert [record.status for record in told] == ["ok", "ok", "error"]
+    assert told[2].error_type == "context_too_long"
+    assert all(record.model_repo_name == MODEL and record.latency_ms > 0 for record in told)
 
 
 def test_echo_must_be_named(hub: Hub):

@@ -1,14 +1,25 @@
 """Jobs: a row that tells the truth, on both databases."""
 
+import socket
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from modelhub.errors import Cancelled, DeadlineExceeded, IntegrityError, JobFailed, JobNotFound
+from modelhub.errors import (
+    Cancelled,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    IntegrityError,
+    JobFailed,
+    JobNotFound,
+)
 from modelhub.facts import Call, JobKind, JobStatus
-from modelhub.jobs import Jobs
-from modelhub.jobs import engine as module
+from modelhub.jobs import Jobs, beat, engine
+from modelhub.jobs.turns import Turns
 from modelhub.registry import Registry
 
 KIND = JobKind.ARTIFACT_DOWNLOAD
@@ -23,9 +34,18 @@ def registry(database_url):
 
 @pytest.fixture
 def jobs(registry, monkeypatch):
-    monkeypatch.setattr(module, "BEAT_SECONDS", 0.0)
-    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(beat, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
     return Jobs(registry)
+
+
+def until(true, most=10.0):
+    """Ask until it is true; what it raises goes through."""
+    end = time.monotonic() + most
+    while time.monotonic() < end:
+        if true():
+            return
+        time.sleep(0.01)
 
 
 def test_the_row_has_input_output_progress_and_times(jobs):
@@ -34,7 +54,8 @@ def test_the_row_has_input_output_progress_and_times(jobs):
     def work(context):
         context.progress("fetch", 1, 10)
         assert jobs.get(context.job.id).status is JobStatus.RUNNING
-        assert jobs.get(context.job.id).done == 1
+        assert jobs.get(context.job.id).owner
+        until(lambda: jobs.get(context.job.id).done == 1)
         context.progress("fetch", 10, 10)
         return {"bytes": 10}
 
@@ -137,8 +158,7 @@ def test_whoever_waits_gets_the_error_too(jobs):
 def test_cancel_stops_it_at_its_next_step(jobs):
     def work(context):
         jobs.cancel(context.job.id)
-        context.progress("fetch", 1)
-        raise AssertionError("it went on")
+        until(context.check)
 
     with pytest.raises(Cancelled):
         jobs.run(KIND, "key", {}, work)
@@ -168,17 +188,146 @@ def test_a_job_whose_process_died_is_taken_over(jobs, registry):
     assert jobs.get(job.id).attempt == 2
 
 
-def test_who_lost_the_lease_stops(jobs, registry):
+def test_who_lost_the_lease_stops_and_waits_for_the_other(jobs, registry):
     def work(context):
-        with registry.begin() as tx:
-            tx.jobs.beat(context.job.id, jobs._owner, done=0, total=None, stage="", lease=-1)
-            assert tx.jobs.start(context.job.id, "another", 60)
-        context.check()
-        raise AssertionError("it went on")
+        runs.append(context.job.attempt)
+        if len(runs) == 1:
+            with registry.begin() as tx:
+                tx.jobs.abandon(context.job.id, jobs._owner)
+                assert tx.jobs.start(context.job.id, "another", 0.2)
+        until(context.check, most=0.5)
+        return {"done": True}
 
-    with pytest.raises(Cancelled, match="taken over"):
+    runs = []
+    assert jobs.run(KIND, "key", {}, work) == {"done": True}
+    assert runs == [1, 3]
+
+
+def test_a_silent_step_longer_than_the_lease_keeps_the_job(jobs, monkeypatch):
+    monkeypatch.setattr(engine, "LEASE_SECONDS", 0.1)
+    monkeypatch.setattr(beat, "LEASE_SECONDS", 0.1)
+    runs = []
+
+    def work(context):
+        runs.append(context.job.attempt)
+        time.sleep(0.6)
+        context.check()
+        return {}
+
+    other = threading.Thread(target=lambda: jobs.run(KIND, "key", {}, work))
+    other.start()
+    time.sleep(0.1)
+    jobs.run(KIND, "key", {}, work)
+    other.join(30)
+    assert runs == [1]
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded("late"), Cancelled("enough"), KeyboardInterrupt()])
+def test_who_waited_for_one_that_gave_up_does_it_again(jobs, error):
+    started, go = threading.Event(), threading.Event()
+
+    def give_up(_):
+        started.set()
+        go.wait(30)
+        raise error
+
+    def first():
+        with pytest.raises(type(error)):
+            jobs.run(KIND, "key", {}, give_up)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert started.wait(30)
+    threading.Timer(0.1, go.set).start()
+    assert jobs.run(KIND, "key", {}, lambda _: {"again": True}) == {"again": True}
+    thread.join(30)
+
+
+def test_whoever_waits_is_cancelled_with_a_job_that_was_cancelled_by_name(jobs):
+    started = threading.Event()
+
+    def work(context):
+        started.set()
+        until(context.check, most=30)
+        return {}
+
+    def first():
+        with pytest.raises(Cancelled):
+            jobs.run(KIND, "key", {}, work)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert started.wait(30)
+    threading.Timer(0.1, lambda: jobs.cancel(jobs.list()[0].id)).start()
+    with pytest.raises(Cancelled):
         jobs.run(KIND, "key", {}, work)
-    assert jobs.list()[0].status is JobStatus.RUNNING
+    thread.join(30)
+    assert len(jobs.list()) == 1
+
+
+def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(jobs, registry):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait(30)
+    with registry.begin() as tx:
+        job, _ = tx.jobs.create(KIND, "key", {})
+        tx.jobs.start(job.id, f"{socket.gethostname()}:{child.pid}:x", 3600)
+    assert jobs.run(KIND, "key", {}, lambda _: {"mine": True}, call=Call(timeout=30)) == {"mine": True}
+
+
+def test_one_lost_beat_is_not_the_end(jobs, registry, monkeypatch):
+    lost = []
+
+    def fail_once(self, tx):
+        if not lost:
+            lost.append(True)
+            raise DatabaseUnavailable("away for a moment")
+        return write(self, tx)
+
+    write = beat.Heart.write
+    monkeypatch.setattr(beat.Heart, "write", fail_once)
+
+    def work(context):
+        until(lambda: lost)
+        time.sleep(0.1)
+        context.check()
+        return {"fine": True}
+
+    assert jobs.run(KIND, "key", {}, work) == {"fine": True}
+
+
+def test_an_error_with_odd_details_is_written_down(jobs):
+    def work(_):
+        raise IntegrityError("wrong", path=Path("/a/b"), many={1, 2})
+
+    with pytest.raises(IntegrityError):
+        jobs.run(KIND, "key", {}, work)
+    assert jobs.list()[0].error["details"] == {"path": "/a/b", "many": [1, 2]}
+
+
+def test_turns_are_taken_one_by_one_and_forgotten():
+    turns, inside, most = Turns(), [], []
+
+    def enter():
+        with turns.take("x", lambda: None):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+
+    threads = [threading.Thread(target=enter) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] * 5
+    assert turns._turns == {}
+    with (
+        turns.take("x", lambda: None),
+        pytest.raises(DeadlineExceeded),
+        turns.take("x", Call(timeout=0.1).check),
+    ):
+        raise AssertionError("two at once")
+    assert turns._turns == {}
 
 
 def test_an_unknown_job(jobs):

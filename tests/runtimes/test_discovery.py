@@ -58,6 +58,19 @@ class Needy(EchoRuntime):
         self.key = key
 
 
+class Raising(EchoRuntime):
+    name = "raising"
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        raise OSError("no such library")
+
+
+class OddPriority(EchoRuntime):
+    name = "odd"
+    priority = "high"  # type: ignore[assignment]
+
+
 not_a_runtime = {"name": "thing"}
 
 
@@ -158,6 +171,22 @@ def test_a_broken_plugin_breaks_only_its_own_use(name: str, value: str, says: st
     broken, echo = sorted(runtimes.views(), key=lambda view: view.usable)
     assert (broken.name, broken.usable, echo.usable) == (name, False, True)
     assert says.rsplit(maxsplit=1)[-1] in broken.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("raising", bad("Raising"), "OSError: no such library"),
+        ("odd", bad("OddPriority"), "priority"),
+    ],
+)
+def test_a_plugin_that_cannot_be_described_hides_no_other(name: str, value: str, says: str) -> None:
+    runtimes = of(point(name, value, "poor-plugin", "0.1"), point("echo", ECHO))
+    broken, echo = sorted(runtimes.views(), key=lambda view: view.usable)
+    assert (broken.name, broken.usable, broken.tasks, echo.usable) == (name, False, (), True)
+    assert "poor-plugin 0.1" in broken.reason
+    assert says in broken.reason
+    assert broken.install == "pip install --upgrade poor-plugin"
 
 
 def test_a_runtime_whose_engine_is_not_installed() -> None:

@@ -182,10 +182,22 @@ def test_an_unrecorded_blob_is_vouched_for_by_the_next_put(store, tmp_path):
     digest = put(store, data).digest
     inode = os.lstat(store.path(digest)).st_ino
     with Store.open(store.root, FileLedger(tmp_path / "empty.jsonl")) as later:
-        assert later.present([digest]) == frozenset()
+        assert later.find([digest])[digest].proof is None
         put(later, data)
-        assert later.present([digest]) == {digest}
+        assert later.find([digest])[digest].proof is not None
     assert os.lstat(store.path(digest)).st_ino == inode
+
+
+def test_a_store_that_was_moved_is_hashed_again_and_fetches_nothing(store, tmp_path):
+    digest, damaged = put(store, pattern(100_000)).digest, put(store, pattern(90_000)).digest
+    moved = store.root.rename(tmp_path / "moved")
+    with Store.open(moved, FileLedger(tmp_path / "empty.jsonl")) as later:
+        flip(later.path(damaged))
+        assert later.present([digest, damaged]) == {digest, damaged}
+        assert later.verify([digest])[digest].proof is not None
+        with pytest.raises(IntegrityError):
+            later.verify([damaged])
+        assert later.present([digest, damaged]) == {digest}
 
 
 def test_where_there_are_no_hard_links_blobs_are_renamed(tmp_path, ledger):

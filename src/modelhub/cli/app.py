@@ -1,5 +1,7 @@
 """Commands, their options, and what they exit with: 0, 1 for an error, 2 for wrong usage."""
 
+import io
+import json
 import logging
 import os
 import sys
@@ -52,21 +54,52 @@ Task = Annotated[str | None, typer.Option(help="Canonical task, such as text-gen
 VariantName = Annotated[str | None, typer.Option("--variant", help="Variant, such as q4_k_m.")]
 RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Runtime, such as llama_server.")]
 DeviceName = Annotated[str | None, typer.Option("--device", help="Device, such as cpu.")]
+RuntimeOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", metavar="NAME=VALUE", help="For the runtime, such as n_ctx=4096; may repeat."
+    ),
+]
 
 
 def main() -> None:
-    """Run the command line of this process."""
+    """Run the command line of this process, and end it with an exit status."""
+    _print_any_character()
     try:
         app()
-    except ModelHubError as error:
+    except Exception as error:
         if _common.debug:
             raise
-        render.failure(error.message, error.hint)
+        render.failure(*_explained(error))
+        _drop_stuck_output()
         sys.exit(1)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; nothing more can be flushed at exit.
+
+
+def _print_any_character() -> None:
+    """An answer may have characters that this terminal's encoding lacks: they become escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """What to tell of an error, and what to do about it."""
+    if isinstance(error, ModelHubError):
+        return error.message, error.hint
+    seen = "`modelhub --debug …` shows where it happened"
+    if isinstance(error, OSError) and error.strerror:
+        # Nothing in modelhub lets one through: most likely it is the disk that standard output goes to.
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}", f"{seen}."
+    first, _, _ = str(error).partition("\n")
+    return f"{type(error).__name__}: {first}", f"{seen}; please report it."
+
+
+def _drop_stuck_output() -> None:
+    """Python tries again at the end to write what could not be written, and tells of it again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
 
 
 def _version(wanted: bool) -> None:
@@ -91,6 +124,29 @@ def common(
     _common = _Common(home, database, store, offline, debug)
     if debug:
         logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _options(pairs: list[str] | None) -> dict[str, Any]:
+    """`NAME=VALUE` as names with values: JSON where it is JSON, else text."""
+    options = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE, as in n_ctx=4096")
+        options[name] = _json_or_text(value)
+    return options
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value, parse_constant=_no_json)
+    except ValueError:
+        return value
+
+
+def _no_json(constant: str) -> Any:
+    """`NaN` and `Infinity`: Python's reader knows them, JSON does not."""
+    raise ValueError(constant)
 
 
 def _hub() -> "Hub":
@@ -143,11 +199,15 @@ def plan(
     variant: VariantName = None,
     runtime: RuntimeName = None,
     device: DeviceName = None,
+    option: RuntimeOptions = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what would run, what must be fetched, and why."""
+    options = _options(option)
     with _hub() as hub:
-        chosen = hub.plan(model, task=task, variant=variant, runtime=runtime, device=device)
+        chosen = hub.plan(
+            model, task=task, variant=variant, runtime=runtime, device=device, options=options
+        )
     render.fact(chosen, as_json=as_json)
 
 
@@ -190,6 +250,7 @@ def chat(
     variant: VariantName = None,
     runtime: RuntimeName = None,
     device: DeviceName = None,
+    option: RuntimeOptions = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -206,6 +267,7 @@ def chat(
         "variant": variant,
         "runtime": runtime,
         "device": device,
+        "options": _options(option),
         "timeout": timeout,
     }
     with _hub() as hub:
@@ -232,10 +294,9 @@ def jobs(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Show what works here, what does not, and what would change it."""
-    from modelhub.hub.doctor import examine
-    from modelhub.settings import Settings
+    from modelhub.hub.doctor import diagnose
 
-    checkup = examine(Settings.from_env(**_common.settings()))
+    checkup = diagnose(**_common.settings())
     render.fact(checkup, as_json=as_json)
     if not checkup.ok:
         raise typer.Exit(1)
@@ -249,7 +310,7 @@ def upgrade() -> None:
 
     before, after = upgrade_database(Settings.from_env(**_common.settings()))
     typer.echo(
-        f"schema {after}, as before" if before == after else f"schema {before or 'empty'} → {after}"
+        f"schema {after}, as before" if before == after else f"schema {before or 'empty'} -> {after}"
     )
 
 

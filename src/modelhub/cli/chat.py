@@ -1,5 +1,6 @@
 """`modelhub chat`: one question, or a conversation."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import typer
 
 from modelhub.cli import render
+from modelhub.errors import InvalidInput, ModelHubError
 from modelhub.hub import Hub
 from modelhub.tasks import ChatChunk, ChatReply
+
+log = logging.getLogger(__name__)
 
 
 class Talk:
@@ -25,23 +29,23 @@ class Talk:
         if prompt not in (None, "-"):
             self._answer(str(prompt), as_json=as_json)
         elif prompt == "-" or not sys.stdin.isatty():
-            self._answer(sys.stdin.read().strip(), as_json=as_json)
+            self._answer(_read_all(), as_json=as_json)
         else:
             self._converse(as_json=as_json)
 
     def _converse(self, *, as_json: bool) -> None:
         typer.echo("Ctrl-D ends the conversation, Ctrl-C an answer.", err=True)
-        while True:
-            try:
-                line = input("> ").strip()
-            except EOFError:
-                return
+        while (line := _read_line()) is not None:
             if line:
-                self._answer_patiently(line, as_json=as_json)
+                self._turn(line, as_json=as_json)
 
-    def _answer_patiently(self, line: str, *, as_json: bool) -> None:
+    def _turn(self, line: str, *, as_json: bool) -> None:
+        """One question. An answer that fails or is stopped is no reason to forget the others."""
         try:
             self._answer(line, as_json=as_json)
+        except ModelHubError as error:
+            log.debug("turn_failed", exc_info=True)
+            render.failure(error.message, error.hint)
         except KeyboardInterrupt:
             typer.echo("\n(stopped)", err=True)
 
@@ -62,16 +66,49 @@ class Talk:
 
     def _streamed(self) -> str:
         pieces: list[str] = []
+        thinking = False
         with self._hub.chat(self._model, self._messages, stream=True, **self._params) as stream:
-            for chunk in stream:
-                pieces.append(chunk.text)
-                _show(chunk)
+            try:
+                for chunk in stream:
+                    pieces.append(chunk.text)
+                    thinking = _show(chunk, thinking=thinking)
+            except ModelHubError:
+                if pieces:
+                    typer.echo()  # the error gets a line of its own
+                raise
         typer.echo()
         return "".join(pieces)
 
 
-def _show(chunk: ChatChunk) -> None:
+def _read_line() -> str | None:
+    """A person's next line; `None` at the end. The prompt is no result: standard error has it."""
+    typer.echo("> ", nl=False, err=True)
+    try:
+        return input().strip()
+    except EOFError:
+        typer.echo(err=True)
+        return None
+
+
+def _read_all() -> str:
+    try:
+        return sys.stdin.read().strip()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"standard input is not {error.encoding} text: {error.reason} at byte {error.start}",
+            hint="Convert it first, with iconv for one.",
+            field="prompt",
+        ) from error
+
+
+def _show(chunk: ChatChunk, *, thinking: bool) -> bool:
+    """Print a piece, what was thought dimmed and on standard error; whether it ends in thought."""
     if chunk.reasoning:
         typer.secho(chunk.reasoning, nl=False, dim=True, err=True)
-    typer.echo(chunk.text, nl=False)
-    sys.stdout.flush()
+        thinking = True
+    if chunk.text:
+        if thinking:
+            typer.echo("\n", err=True)
+        typer.echo(chunk.text, nl=False)
+        thinking = False
+    return thinking

@@ -1,14 +1,23 @@
 """Facts as tables or JSON on standard output; failures on standard error."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
-from modelhub.facts import Fact, Job, RepoFile, RepoRecord, Snapshot
+from modelhub.facts import Fact, Job, JobKind, RepoFile, RepoRecord, Snapshot
 from modelhub.facts.base import human_bytes, table
+
+F = TypeVar("F", bound=Fact)
+
+_USUAL_SOURCE = "huggingface"
+_SHORT = 12
+"""Characters of a hash that tell it from others, as git shows them; JSON has it whole."""
+
+_LONG_HASH = re.compile(r"\b[0-9a-f]{40,64}\b")
 
 
 def failure(message: str, hint: str) -> None:
@@ -20,24 +29,23 @@ def failure(message: str, hint: str) -> None:
 
 def fact(value: Fact, *, as_json: bool) -> None:
     """Any report."""
-    typer.echo(value.model_dump_json(indent=2) if as_json else str(value))
+    typer.echo(_json(value.model_dump(mode="json")) if as_json else str(value))
 
 
 def mapping(value: Mapping[str, Any], *, as_json: bool) -> None:
     """Names and values."""
-    typer.echo(json.dumps(value, indent=2) if as_json else table(("", ""), value.items()).lstrip())
+    typer.echo(_json(value) if as_json else table(("", ""), value.items()).lstrip())
 
 
 def repos(records: Sequence[RepoRecord], *, as_json: bool) -> None:
     """Registered repositories."""
     _facts(
         records,
-        ("repository", "source", "status", "commit", "synced"),
+        ("repository", "status", "commit", "synced"),
         lambda r: (
-            r.repo.id,
-            r.repo.source,
+            r.repo.id if r.repo.source == _USUAL_SOURCE else f"{r.repo.source}://{r.repo.id}",
             r.sync_status,
-            (r.git_head or "")[:12],
+            (r.git_head or "")[:_SHORT],
             _when(r.last_synced_at),
         ),
         as_json=as_json,
@@ -45,21 +53,22 @@ def repos(records: Sequence[RepoRecord], *, as_json: bool) -> None:
 
 
 def files(listed: Sequence[RepoFile], *, as_json: bool) -> None:
-    """A repository's files."""
+    """A repository's files. Paths may be long, so they stand last."""
     _facts(
         listed,
-        ("path", "kind", "size", "sha256"),
-        lambda f: (f.path, f.kind, human_bytes(f.size), f.sha256 or ""),
+        ("kind", "size", "sha256", "path"),
+        lambda f: (f.kind, human_bytes(f.size), (f.sha256 or "")[:_SHORT], f.path),
         as_json=as_json,
     )
 
 
 def jobs(rows: Sequence[Job], *, as_json: bool) -> None:
-    """Jobs, with the error of those that failed."""
+    """Jobs; below each, what it works on and why it failed."""
     _facts(
         rows,
-        ("job", "kind", "status", "progress", "started", "key", "error"),
-        lambda j: (j.id, j.kind, j.status, _share(j), _when(j.started_at), j.key, _message(j)),
+        ("job", "kind", "status", "progress", "started"),
+        lambda j: (j.id, j.kind, j.status, _share(j), _when(j.started_at)),
+        below=_about,
         as_json=as_json,
     )
 
@@ -67,33 +76,50 @@ def jobs(rows: Sequence[Job], *, as_json: bool) -> None:
 def snapshot(pulled: Snapshot, *, as_json: bool) -> None:
     """A folder of verified files: its path alone on standard output, the rest beside it."""
     if as_json:
-        typer.echo(pulled.model_dump_json(indent=2))
+        fact(pulled, as_json=True)
         return
     typer.echo(pulled.path)
     moved, kept = human_bytes(pulled.fetched_bytes), human_bytes(pulled.reused_bytes)
     typer.echo(f"{len(pulled.files)} files, {moved} fetched, {kept} were here", err=True)
 
 
-def _facts(rows: Sequence[Fact], headers: Sequence[str], cells: Any, *, as_json: bool) -> None:
+def _json(value: Any) -> str:
+    """ASCII alone, so that it is JSON in any encoding of the terminal."""
+    return json.dumps(value, indent=2)
+
+
+def _facts(
+    rows: Sequence[F],
+    headers: Sequence[str],
+    cells: Callable[[F], Sequence[object]],
+    *,
+    below: Callable[[F], Iterable[str]] = lambda _: (),
+    as_json: bool,
+) -> None:
     if as_json:
-        typer.echo(json.dumps([row.model_dump(mode="json") for row in rows], indent=2))
-    elif rows:
-        typer.echo(table(headers, _rows(rows, cells)))
-    else:
+        typer.echo(_json([row.model_dump(mode="json") for row in rows]))
+    elif not rows:
         typer.echo("none", err=True)
+    else:
+        head, *lines = table(headers, map(cells, rows)).splitlines()
+        typer.echo(head)
+        for line, row in zip(lines, rows, strict=True):
+            typer.echo("\n".join([line, *(f"     {more}" for more in below(row))]))
 
 
-def _rows(rows: Iterable[Fact], cells: Any) -> Iterable[Sequence[object]]:
-    return (cells(row) for row in rows)
+def _about(job: Job) -> Iterable[str]:
+    names = (job.input.get(name) for name in ("ref", "repo", "commit", "variant"))
+    subject = " ".join(str(name) for name in names if name) or job.key
+    yield _LONG_HASH.sub(lambda found: found[0][:_SHORT], subject)
+    if job.error:
+        yield str(job.error.get("message", "")).partition("\n")[0]
 
 
 def _share(job: Job) -> str:
-    return f"{human_bytes(job.done)} of {human_bytes(job.total)}" if job.total else ""
-
-
-def _message(job: Job) -> str:
-    return str(job.error.get("message", "")).partition("\n")[0][:80] if job.error else ""
+    # A sync counts files and bytes by turns.
+    counted = job.total and job.kind is not JobKind.REPO_SYNC
+    return f"{human_bytes(job.done)} of {human_bytes(job.total or 0)}" if counted else ""
 
 
 def _when(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M") if moment else ""

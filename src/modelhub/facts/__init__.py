@@ -1,6 +1,6 @@
 """Frozen values that several rooms speak of.
 
-Each is a pydantic model: checked when made, equal by value, JSON by `model_dump(mode="json")`.
+Each is a pydantic model: checked when made, equal by value, JSON by `model_dump()`.
 `str()` of a report is a table for people; `repr()` is one line.
 """
 

@@ -13,7 +13,13 @@ JsonDict = dict[str, JsonValue]
 class Fact(BaseModel):
     """A frozen value. Unknown fields are refused, so a typing error cannot hide."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        protected_namespaces=(),
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -23,6 +29,12 @@ class Fact(BaseModel):
         if computed and isinstance(data, dict):
             return {key: value for key, value in data.items() if key not in computed}
         return data
+
+    def model_dump(self, *, mode: str = "json", **others: Any) -> dict[str, Any]:
+        """As pydantic's, but JSON values unless `mode="python"` is asked for: texts for times and
+        paths, lists for tuples, URL-safe base64 for bytes. `model_validate` reads both back.
+        """
+        return super().model_dump(mode=mode, **others)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{key}={_short(value)}" for key, value in self._brief())

@@ -1,42 +1,57 @@
 """A call under way: its deadline, its cancel flag, its progress."""
 
-import threading
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
+from numbers import Real
+from typing import Annotated, Any
 from uuid import uuid4
+
+from pydantic import BeforeValidator
 
 from modelhub.errors import Cancelled, DeadlineExceeded, InvalidInput
 from modelhub.facts.base import Fact
 
 
+def _from_base64(value: Any) -> Any:
+    return urlsafe_b64decode(value) if isinstance(value, str) else value
+
+
 class Progress(Fact):
-    """How far some work has come. `unit` is `bytes` for transfers, else what `done` counts."""
+    """How far some work has come. `unit` is `bytes` for transfers, else what `done` counts.
+
+    `preview` is an encoded picture: bytes, or their URL-safe base64.
+    """
 
     stage: str
     done: int
     total: int | None = None
     unit: str = "bytes"
     item: str = ""
-    preview: bytes | None = None
+    preview: Annotated[bytes | None, BeforeValidator(_from_base64)] = None
 
 
 ProgressCallback = Callable[[Progress], None]
 
 
 class Token:
-    """A cancel flag that several pieces of work may share; `cancel()` may come from any thread."""
+    """A cancel flag that several pieces of work may share.
 
-    __slots__ = ("_event",)
+    `cancel()` may come from any thread, from a signal handler and from the garbage collector:
+    there is no lock in it.
+    """
+
+    __slots__ = ("_cancelled",)
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._cancelled = False
 
     def cancel(self) -> None:
-        self._event.set()
+        self._cancelled = True
 
     @property
     def cancelled(self) -> bool:
-        return self._event.is_set()
+        return self._cancelled
 
 
 class Call:
@@ -57,7 +72,7 @@ class Call:
         token: Token | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> None:
-        if timeout is not None and not timeout > 0:
+        if timeout is not None and not _positive(timeout):
             raise InvalidInput(
                 f"timeout must be a positive number of seconds, not {timeout!r}",
                 hint="Leave it out to wait as long as it takes.",
@@ -95,3 +110,8 @@ class Call:
         if self._on_progress is not None:
             report = Progress(stage="infer", done=done, total=total, unit="steps", preview=preview)
             self._on_progress(report)
+
+
+def _positive(timeout: Any) -> bool:
+    number = isinstance(timeout, Real) and not isinstance(timeout, bool)
+    return number and float(timeout) > 0

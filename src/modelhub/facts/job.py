@@ -30,7 +30,9 @@ class JobStatus(StrEnum):
 
 
 class Job(Fact):
-    """A job as its row says. `done` and `total` are bytes; `error` is `ModelHubError.to_dict()`."""
+    """A job as its row says. `done` and `total` are bytes; `error` is `ModelHubError.to_dict()`.
+
+    `owner` is who works at it now: host, process and a mark."""
 
     id: int
     kind: JobKind
@@ -43,6 +45,7 @@ class Job(Fact):
     done: int = 0
     total: int | None = None
     attempt: int = Field(default=0, ge=0)
+    owner: str | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -30,7 +30,11 @@ class RuntimeView(Fact):
 
 
 class PlannedFile(Fact):
-    """A file of the chosen variant; `present` when its bytes are in the store already."""
+    """A file that the plan needs; `present` when its bytes are in the store already.
+
+    `component` is one of the variant's, or `metadata` for the small files that describe the
+    repository and go with every variant.
+    """
 
     component: str
     repo: str
@@ -79,6 +83,12 @@ class Plan(Fact):
     def reuse_bytes(self) -> int:
         """Bytes that are in the store already."""
         return sum(file.size for file in self.files if file.present)
+
+    @property
+    def weights(self) -> tuple[PlannedFile, ...]:
+        """The files of the chosen variant's components."""
+        names = {part.name for part in self.choice.components}
+        return tuple(file for file in self.files if file.component in names)
 
     @property
     def components(self) -> tuple[Component, ...]:

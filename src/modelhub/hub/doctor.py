@@ -1,9 +1,11 @@
 """What works on this machine, what does not, and what would change it."""
 
+import logging
 import platform
+import textwrap
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
 
 from modelhub.errors import ModelHubError
 from modelhub.facts import Device, Fact, RuntimeView
@@ -13,6 +15,14 @@ from modelhub.runtimes import Runtimes, devices
 from modelhub.settings import Settings
 from modelhub.store import Store
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_WIDTH = 80
+_INDENT = " " * 4
+_UNREADABLE = "(cannot be read)"
+
 
 class Finding(Fact):
     """One thing that was looked at. `ok` false comes with what to do about it."""
@@ -21,6 +31,11 @@ class Finding(Fact):
     ok: bool
     text: str
     advice: str = ""
+
+    def __str__(self) -> str:
+        mark = "ok" if self.ok else "!!"
+        said = _wrapped(f"{self.subject}: {self.text}", f"{mark}  ", _INDENT)
+        return "\n".join([said, _wrapped(self.advice, _INDENT, _INDENT)] if self.advice else [said])
 
 
 class Checkup(Fact):
@@ -43,97 +58,168 @@ class Checkup(Fact):
         return all(finding.ok for finding in self.findings)
 
     def __str__(self) -> str:
-        places = [("home", self.home), ("database", self.database), ("store", self.store)]
-        kept = table(("kept in", ""), places)
-        seen = table(
-            ("device", "cores", "free", "total", ""),
-            [
-                (
-                    d.name,
-                    d.cores or "",
-                    human_bytes(d.memory_free),
-                    human_bytes(d.memory_total),
-                    d.description,
-                )
-                for d in self.devices
-            ],
-        )
-        runtimes = table(
-            ("runtime", "state", "tasks", "formats", "to make it usable"),
-            [
-                (
-                    view.name,
-                    "usable" if view.usable else view.reason,
-                    ", ".join(view.tasks),
-                    ", ".join(view.formats),
-                    view.install,
-                )
-                for view in self.runtimes
-            ],
-        )
-        found = [
-            f"{'ok ' if f.ok else '!! '} {f.subject}: {f.text}"
-            + (f"\n    {f.advice}" if f.advice else "")
-            for f in self.findings
+        kept = [("home", self.home), ("database", self.database), ("store", self.store)]
+        parts = [
+            f"modelhub {self.modelhub}, Python {self.python}, {self.platform}",
+            table(("kept in", ""), kept),
+            _device_table(self.devices),
+            _runtime_table(self.runtimes),
+            "\n".join(map(str, self.findings)),
         ]
-        head = f"modelhub {self.modelhub}, Python {self.python}, {self.platform}"
-        return "\n\n".join([head, kept, seen, runtimes, "\n".join(found)])
+        return "\n\n".join(filter(None, parts))
+
+
+def _device_table(seen: tuple[Device, ...]) -> str:
+    rows = [
+        (
+            device.name,
+            device.cores or "",
+            human_bytes(device.memory_free),
+            human_bytes(device.memory_total),
+            textwrap.shorten(device.description, 44, placeholder=" …"),
+        )
+        for device in seen
+    ]
+    return table(("device", "cores", "free", "total", ""), rows) if rows else ""
+
+
+def _runtime_table(views: tuple[RuntimeView, ...]) -> str:
+    """A row each; below it, what one that cannot be used lacks, and the command alone on its line."""
+    if not views:
+        return ""
+    rows = [
+        (
+            view.name,
+            "usable" if view.usable else "unusable",
+            ", ".join(view.formats),
+            textwrap.shorten(", ".join(view.tasks), 24, placeholder=" …"),
+        )
+        for view in views
+    ]
+    head, *lines = table(("runtime", "state", "formats", "tasks"), rows).splitlines()
+    for line, view in zip(lines, views, strict=True):
+        head += "\n" + "\n".join([line, *_lacks(view)])
+    return head
+
+
+def _lacks(view: RuntimeView) -> Iterator[str]:
+    if view.reason:
+        yield _wrapped(view.reason, _INDENT, _INDENT)
+    if view.install:
+        yield _INDENT + view.install
+
+
+def _wrapped(text: str, first: str, later: str) -> str:
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,  # a path, an address or a command's argument stays whole
+        break_on_hyphens=False,
+    )
+
+
+def diagnose(**given: Any) -> Checkup:
+    """Look at everything, with the settings that are `given` and those of the environment.
+
+    Settings that cannot be are a finding too.
+    """
+    try:
+        settings = Settings.from_env(None, **given)
+    except ModelHubError as error:
+        return _checkup(None, _bad("settings", error))
+    return examine(settings)
 
 
 def examine(settings: Settings) -> Checkup:
     """Look at everything; never raises for what it finds."""
-    views = Runtimes().views()
+    return _checkup(settings, *_places(settings))
+
+
+def _checkup(settings: Settings | None, *found: Finding) -> Checkup:
+    surprises: list[Finding] = []
+    seen = _looked("devices", devices, surprises) or ()
+    views = _looked("runtimes", lambda: Runtimes().views(), surprises) or ()
     return Checkup(
         modelhub=version("modelhub"),
         python=platform.python_version(),
         platform=platform.platform(terse=True),
-        home=str(settings.home),
-        database=Registry.shown(settings.database),
-        store=settings.store,
-        offline=settings.offline,
-        devices=devices(),
+        home=str(settings.home) if settings else _UNREADABLE,
+        database=_shown(settings.database) if settings else _UNREADABLE,
+        store=settings.store if settings else _UNREADABLE,
+        offline=bool(settings and settings.offline),
+        devices=seen,
         runtimes=views,
-        findings=(*_places(settings), _can_run(views), *_known_traps()),
+        findings=(*found, *surprises, _can_run(views), *_known_traps()),
     )
 
 
-def _places(settings: Settings) -> tuple[Finding, Finding]:
+def _looked(subject: str, look: Callable[[], T], found: list[Finding]) -> T | None:
+    """What `look` sees; what it raises is one more thing `found`."""
     try:
-        registry = Registry.open(settings.database)
+        return look()
     except ModelHubError as error:
-        unseen = Finding(subject="store", ok=False, text="not looked at without a database")
-        return _bad("database", error), unseen
+        found.append(_bad(subject, error))
+    except Exception as error:
+        log.exception("doctor_surprised", extra={"subject": subject})
+        found.append(_surprise(subject, error))
+    return None
+
+
+def _shown(database: str) -> str:
     try:
-        database = Finding(subject="database", ok=True, text=f"{registry.dialect}, schema is current")
-        return database, _store(settings, registry)
+        return Registry.shown(database)
+    except (ModelHubError, ValueError):
+        return _UNREADABLE  # the text may hold a password; why it cannot be read is a finding
+
+
+def _places(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
+    registry = _looked("database", lambda: Registry.open(settings.database), found)
+    if registry is None:
+        unseen = Finding(subject="store", ok=False, text="not looked at without a database")
+        return [*found, unseen]
+    try:
+        found.append(_good("database", f"{registry.dialect}, schema is current"))
+        ledger = StoreLedger(registry, settings.store)
+        store = _looked("store", lambda: Store.open(settings.store, ledger), found)
+        if store is not None:
+            found.append(_good("store", f"{store.root} can be written"))
+            store.close()
     finally:
         registry.close()
+    return found
 
 
-def _store(settings: Settings, registry: Registry) -> Finding:
-    try:
-        store = Store.open(settings.store, StoreLedger(registry, settings.store))
-    except ModelHubError as error:
-        return _bad("store", error)
-    store.close()
-    folder = Path(unquote(urlsplit(settings.store).path))
-    return Finding(subject="store", ok=True, text=f"{folder} can be written")
+def _good(subject: str, text: str) -> Finding:
+    return Finding(subject=subject, ok=True, text=text)
 
 
 def _bad(subject: str, error: ModelHubError) -> Finding:
     return Finding(subject=subject, ok=False, text=error.message, advice=error.hint)
 
 
+def _surprise(subject: str, error: Exception) -> Finding:
+    return Finding(
+        subject=subject,
+        ok=False,
+        text=f"{type(error).__name__}: {error}",
+        advice="`modelhub --debug doctor` shows where it happened; please report it.",
+    )
+
+
 def _can_run(views: tuple[RuntimeView, ...]) -> Finding:
     usable = [view.name for view in views if view.usable and not view.explicit]
     if usable:
-        return Finding(subject="runtimes", ok=True, text=f"{', '.join(usable)} can run models")
-    installs = [view.install for view in views if view.install]
+        return _good("runtimes", f"{', '.join(usable)} can run models")
+    # One that is broken has no tasks: what would mend it may not be what brings an engine.
+    lacking = sorted((view for view in views if view.install), key=lambda view: not view.tasks)
     return Finding(
         subject="runtimes",
         ok=False,
         text="no engine is installed",
-        advice=f"Run: {installs[0]}" if installs else "",
+        advice=f"Run: {lacking[0].install}" if lacking else "",
     )
 
 

@@ -5,11 +5,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypedDict
 
+from modelhub.errors import InvalidInput
 from modelhub.facts import ProgressCallback
 from modelhub.refs import ModelRef
+from modelhub.tasks import ChatRequest, Request
 
 Model = str | os.PathLike[str] | ModelRef
 Shown = bool | ProgressCallback | None
+
+
+DEFAULT_MODELS: Mapping[str, str] = {"text-generation": "Qwen/Qwen3-0.6B-GGUF"}
+"""What a verb takes when its model is `None`, by task."""
+
+REQUESTS: Mapping[str, type[Request]] = {"text-generation": ChatRequest}
+"""What each task is asked with."""
 
 
 class Common(TypedDict, total=False):
@@ -53,7 +62,56 @@ class How:
     def take(cls, params: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
         """The common arguments of `params`, and the rest."""
         names = {item.name for item in fields(cls)}
-        common = {name: value for name, value in params.items() if name in names}
-        if common.get("options") is None:
-            common.pop("options", None)
+        common = {name: value for name, value in params.items() if name in names and value is not None}
+        for name in ("variant", "runtime", "device"):
+            _check(name, common.get(name, ""), str, "a name")
+        _check("options", common.get("options", {}), Mapping, "a mapping such as {'n_ctx': 4096}")
         return cls(**common), {name: value for name, value in params.items() if name not in names}
+
+    @classmethod
+    def only(cls, params: Mapping[str, Any]) -> Self:
+        """The common arguments, where nothing else may be given.
+
+        Raises:
+            InvalidInput
+        """
+        how, unknown = cls.take(params)
+        for name in unknown:
+            known = ", ".join(item.name for item in fields(cls))
+            raise InvalidInput(
+                f"unknown parameter {name!r}", hint=f"Parameters are: {known}.", field=name
+            )
+        return how
+
+
+def _check(name: str, value: object, kind: type, what: str) -> None:
+    if not isinstance(value, kind):
+        raise InvalidInput(
+            f"{name} must be {what}, not {value!r:.60}", hint="Or leave it out.", field=name
+        )
+
+
+def default_model(task: str) -> str:
+    """The model that a verb takes when its own is `None`.
+
+    Raises:
+        InvalidInput: for a task without one.
+    """
+    if task not in DEFAULT_MODELS:
+        raise InvalidInput(f"{task} has no default model", hint="Name a model.", field="model")
+    return DEFAULT_MODELS[task]
+
+
+def check_request(task: str, request: Request) -> None:
+    """Refuse a request of another task's kind before anything is done.
+
+    Raises:
+        InvalidInput
+    """
+    kind = REQUESTS.get(task)
+    if kind is not None and not isinstance(request, kind):
+        raise InvalidInput(
+            f"{task} takes a {kind.__name__}, not a {type(request).__name__}",
+            hint="Make one with the functions of modelhub.tasks.",
+            field="request",
+        )

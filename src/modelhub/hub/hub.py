@@ -1,18 +1,16 @@
 """`Hub`: every open model behind one object."""
 
-import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack, overload
 
-from modelhub.errors import HubClosed, InvalidInput
+from modelhub.errors import InvalidInput
 from modelhub.facts import (
     Call,
     Device,
     Plan,
-    ProgressCallback,
     Provenance,
     RepoFile,
     RepoRecord,
@@ -20,14 +18,24 @@ from modelhub.facts import (
     RuntimeView,
     Snapshot,
 )
+from modelhub.hub.calls import Calls
 from modelhub.hub.doctor import Checkup, examine
-from modelhub.hub.how import ChatParams, Common, How, Model, Shown
-from modelhub.hub.resolve import Resolver, Target
+from modelhub.hub.how import (
+    ChatParams,
+    Common,
+    How,
+    Model,
+    Shown,
+    check_request,
+    default_model,
+)
+from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
+from modelhub.hub.story import signed, told
 from modelhub.jobs import Fetcher, Jobs, Syncer
-from modelhub.planner import Wish
+from modelhub.planner import Wish, nearest
 from modelhub.progress import Reporter, reporter
-from modelhub.refs import ModelRef
+from modelhub.refs import ModelRef, Precision
 from modelhub.registry import Registry, StoreLedger
 from modelhub.runtimes import Instances, Lease, Runtimes, devices
 from modelhub.settings import Settings
@@ -43,11 +51,6 @@ from modelhub.tasks import (
     find_task,
 )
 from modelhub.tasks.stream import Stream
-
-log = logging.getLogger(__name__)
-
-DEFAULT_MODELS: Mapping[str, str] = {"text-generation": "Qwen/Qwen3-0.6B-GGUF"}
-"""What a verb takes when its model is `None`, by task."""
 
 
 class Hub:
@@ -89,32 +92,38 @@ class Hub:
                 hint="Put them all into one Settings object, or pass none.",
                 field="settings",
             )
+        if settings is not None and not isinstance(settings, Settings):
+            raise InvalidInput(
+                f"settings must be a Settings object, not {type(settings).__name__}",
+                hint="A database is given as Hub(database='postgresql+psycopg://…').",
+                field="settings",
+            )
         self.settings = settings or Settings.from_env(None, **given)
         self._progress = progress
-        self._closed = False
-        self._lock = threading.Lock()
-        self._registry = Registry.open(self.settings.database)
-        try:
-            self._wire()
-        except BaseException:
-            self._registry.close()
-            raise
+        self._calls = Calls()
+        with ExitStack() as undo:
+            self._registry = Registry.open(self.settings.database)
+            undo.callback(self._registry.close)
+            self._wire(undo)
+            self._close = undo.pop_all()
 
-    def _wire(self) -> None:
+    def _wire(self, undo: ExitStack) -> None:
         settings = self.settings
         self._store = Store.open(settings.store, StoreLedger(self._registry, settings.store))
+        undo.callback(self._store.close)
         token = settings.hf_token
         self._sources = Sources(
             endpoint=settings.hf_endpoint, token=None if token is None else token.get_secret_value()
         )
+        undo.callback(self._sources.close)
         self._instances = Instances()
-        self._runtimes = Runtimes()
+        undo.callback(self._instances.close)
         self.jobs = Jobs(self._registry)
         syncer = Syncer(self._registry, self._store)
         self._resolver = Resolver(self._registry, self.jobs, syncer, self._sources, settings.offline)
         fetcher = Fetcher(self._registry, self._store)
         self._serving = Serving(
-            self._resolver, self.jobs, fetcher, self._store, self._runtimes, self._instances
+            self._resolver, self.jobs, fetcher, self._store, Runtimes(), self._instances
         )
 
     # What is there
@@ -129,26 +138,36 @@ class Hub:
         quantization_targets: tuple[str, ...] = (),
     ) -> RepoRecord:
         """Record a repository and return; `sync` reads it. Registering again changes the wishes."""
-        self._check_open()
-        return self._resolver.register(
-            ModelRef.parse(model),
-            task_hints=tuple(find_task(task).id for task in task_hints),
-            preferred_format=preferred_format,
-            preferred_precision=preferred_precision,
-            quantization_targets=quantization_targets,
-        )
+        precision = preferred_precision and _precision("preferred_precision", preferred_precision)
+        with self._calls.serve():
+            return self._resolver.register(
+                ModelRef.parse(model),
+                task_hints=tuple(find_task(task).id for task in task_hints),
+                preferred_format=preferred_format,
+                preferred_precision=precision,
+                quantization_targets=tuple(
+                    _precision("quantization_targets", target) for target in quantization_targets
+                ),
+            )
 
     def sync(self, model: Model, *, timeout: float | None = None, progress: Shown = None) -> Report:
         """Ask the source what the repository is now, and wait. Fetches metadata, no weights."""
-        self._check_open()
-        with self._shown(progress) as show:
-            ref = ModelRef.parse(model)
-            return self._resolver.sync(ref, call=Call(timeout=timeout), on_progress=show).report
+        ref = ModelRef.parse(model)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._resolver.sync(ref, call, show).report
 
-    def inspect(self, model: Model, *, refresh: bool = False, progress: Shown = None) -> Report:
+    def inspect(
+        self,
+        model: Model,
+        *,
+        refresh: bool = False,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Report:
         """What is in a repository: models, variants, components, license. No weights are fetched."""
-        with self._shown(progress) as show:
-            return self._target(model, refresh=refresh, show=show).report
+        ref = ModelRef.parse(model)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._resolver.resolve(ref, call, show, refresh=refresh).report
 
     def plan(
         self,
@@ -161,9 +180,12 @@ class Hub:
         options: Mapping[str, Any] | None = None,
     ) -> Plan:
         """What would run where, what must be fetched for it, and why. Fetches nothing."""
-        target = self._target(model)
-        wish = Wish(task, target.tags, variant, runtime)
-        return self._serving.plan(target, wish, device, options or {})
+        ref = ModelRef.parse(model)
+        with self._calls.serve() as call, self._shown(None) as show:
+            self._serving.check_names(runtime, device)
+            target = self._resolver.resolve(ref, call, show)
+            wish = Wish(task, target.tags, variant, runtime)
+            return self._serving.plan(target, wish, device, options or {})
 
     def pull(
         self,
@@ -178,24 +200,28 @@ class Hub:
 
         Without a name the best quality is taken that fits this machine's memory.
         """
-        with self._shown(progress) as show:
-            target = self._target(model, show=show)
+        ref = ModelRef.parse(model)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            target = self._resolver.resolve(ref, call, show)
             plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
-            return self._serving.pull(target, plan, call=Call(timeout=timeout), on_progress=show)
+            return self._serving.pull(target, plan, call, show)
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""
-        return self._resolver.listing(self._target(model)).files
+        ref = ModelRef.parse(model)
+        with self._calls.serve() as call, self._shown(None) as show:
+            return self._resolver.listing(self._resolver.resolve(ref, call, show)).files
 
     def repos(self, *, limit: int = 1000) -> tuple[RepoRecord, ...]:
         """The registered repositories, by vendor and name."""
-        self._check_open()
-        with self._registry.read() as tx:
+        if limit < 1:
+            raise InvalidInput(f"limit must be at least 1, not {limit}", field="limit")
+        with self._calls.serve(), self._registry.read() as tx:
             return tx.repos.list(limit=limit)
 
     def runtimes(self) -> tuple[RuntimeView, ...]:
         """The runtimes that are installed or could be, and what each lacks."""
-        return self._serving.views
+        return self._serving.runtimes.views()
 
     def devices(self) -> tuple[Device, ...]:
         """What models could run on, with the memory that is free now."""
@@ -229,6 +255,17 @@ class Hub:
         **params: Unpack[ChatParams],
     ) -> Stream[ChatChunk]: ...
 
+    @overload
+    def chat(
+        self,
+        model: Model | None,
+        messages: MessageInput,
+        /,
+        *,
+        stream: bool,
+        **params: Unpack[ChatParams],
+    ) -> ChatReply | Stream[ChatChunk]: ...
+
     def chat(
         self,
         model: Model | None,
@@ -261,50 +298,50 @@ class Hub:
         self, task: str, model: Model | None, request: Request, /, **params: Unpack[Common]
     ) -> Result:
         """Serve a typed request of any task; the verbs are this with a request made for them."""
-        return self._run(task, model, request, _how(params))
+        return self._run(task, model, request, How.only(params))
 
     def stream(
         self, task: str, model: Model | None, request: Request, /, **params: Unpack[Common]
     ) -> Stream[Any]:
         """Serve a typed request piece by piece."""
-        return self._stream(task, model, request, _how(params))
+        return self._stream(task, model, request, How.only(params))
 
     def _run(self, task: str, model: Model | None, request: Request, how: How) -> Result:
-        call = Call(timeout=how.timeout)
-        lease, provenance = self._acquire(task, model, how, call)
-        with lease as instance:
-            result = instance.infer(request, call)
-        return result.model_copy(update={"provenance": provenance})
+        with self._calls.serve(how.timeout) as call, told(call, task) as story:
+            lease, provenance = self._acquire(task, model, request, how, call)
+            story.served_by(provenance)
+            with lease as instance:
+                result = instance.infer(request, call)
+            return result.model_copy(update={"provenance": provenance})
 
     def _stream(self, task: str, model: Model | None, request: Request, how: How) -> Stream[Any]:
-        call = Call(timeout=how.timeout)
-        lease, provenance = self._acquire(task, model, how, call)
-        try:
-            pieces = lease.instance.stream(request, call)
-        except BaseException:
-            lease.release()
-            raise
-        return Stream(_signed(pieces, provenance), lease.release)
+        with self._calls.serve(how.timeout) as call:
+            lease, provenance = self._acquire(task, model, request, how, call)
+            try:
+                pieces = lease.instance.stream(request, call)
+            except BaseException:
+                lease.release()
+                raise
+        return Stream(signed(pieces, provenance, call, task), lease.release, call.cancel)
 
-    def _acquire(self, task: str, model: Model | None, how: How, call: Call) -> tuple[Lease, Provenance]:
+    def _acquire(
+        self, task: str, model: Model | None, request: Request, how: How, call: Call
+    ) -> tuple[Lease, Provenance]:
         name = find_task(task)
+        check_request(name.id, request)
+        ref = ModelRef.parse(default_model(name.id) if model is None else model)
+        self._serving.check_names(how.runtime, how.device)
         with self._shown(how.progress) as show:
-            target = self._target(_default_model(name.id) if model is None else model, show=show)
+            target = self._resolver.resolve(ref, call, show)
             wish = Wish(name.subtask or name.id, target.tags, how.variant, how.runtime)
             return self._serving.serve(target, wish, how, call, show)
 
     # Life
 
     def close(self) -> None:
-        """Unload every model and close the database. Safe to call twice."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        self._instances.close()
-        self._sources.close()
-        self._store.close()
-        self._registry.close()
+        """Stop what is running, unload every model, close the database. Safe to call twice."""
+        if self._calls.close():
+            self._close.close()
 
     def __enter__(self) -> Self:
         return self
@@ -315,48 +352,17 @@ class Hub:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open"
+        state = "closed" if self._calls.closed else "open"
         return f"<Hub {self._registry.url} {self.settings.store} {state}>"
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise HubClosed("this Hub is closed", hint="Make a new one.")
 
     def _shown(self, progress: Shown) -> Reporter:
         return reporter(self._progress if progress is None else progress)
 
-    def _target(
-        self, model: Model, *, refresh: bool = False, show: ProgressCallback | None = None
-    ) -> Target:
-        self._check_open()
-        return self._resolver.resolve(ModelRef.parse(model), refresh=refresh, on_progress=show)
 
-
-def _how(params: Mapping[str, Any]) -> How:
-    how, unknown = How.take(params)
-    if unknown:
-        names = ", ".join(Common.__annotations__)
+def _precision(field: str, text: str) -> str:
+    if (precision := Precision.parse(text)) is None:
+        names = ", ".join(nearest(text.lower(), Precision)[:8])
         raise InvalidInput(
-            f"unknown parameter {next(iter(unknown))!r}",
-            hint=f"Parameters are: {names}.",
-            field="params",
+            f"{field}: unknown precision {text!r:.40}", hint=f"Such as {names}.", field=field
         )
-    return how
-
-
-def _default_model(task: str) -> str:
-    if task not in DEFAULT_MODELS:
-        raise InvalidInput(f"{task} has no default model", hint="Name a model.", field="model")
-    return DEFAULT_MODELS[task]
-
-
-def _signed(pieces: Iterator[Any], provenance: Provenance) -> Iterator[Any]:
-    """The pieces, the last one with its provenance."""
-    try:
-        for piece in pieces:
-            last = piece.finish_reason is not None
-            yield piece.model_copy(update={"provenance": provenance}) if last else piece
-    finally:
-        close = getattr(pieces, "close", None)
-        if close is not None:
-            close()
+    return precision

@@ -69,7 +69,7 @@ class Resolver:
         if known is not None:
             repo, uri = known.repo, known.source_uri
         elif ref.is_local:
-            listing = self.source(LOCAL).describe(ref)
+            listing = self.syncer.distinct(self.source(LOCAL).describe(ref))
             repo, uri = listing.repo, listing.source_uri
         else:
             repo = RepoId(source=self._source_name(ref), vendor=ref.vendor or "", name=ref.name)
@@ -78,7 +78,12 @@ class Resolver:
             return tx.repos.register(repo, source_uri=uri, **wishes)
 
     def resolve(
-        self, ref: ModelRef, *, refresh: bool = False, on_progress: ProgressCallback | None = None
+        self,
+        ref: ModelRef,
+        call: Call,
+        on_progress: ProgressCallback | None = None,
+        *,
+        refresh: bool = False,
     ) -> Target:
         """The repository of `ref` at the commit that it means.
 
@@ -86,23 +91,29 @@ class Resolver:
         a revision not seen before, is synced first. A local folder is looked at each time.
         """
         if ref.is_local:
-            return self._local(ref, on_progress)
+            return self._local(ref, call, on_progress)
         record = self.find(ref)
         if record is not None and not refresh and (target := self._known(ref, record)):
             return target
-        return self.sync(ref, record, on_progress=on_progress)
+        return self.sync(ref, call, on_progress, record=record)
 
     def find(self, ref: ModelRef) -> RepoRecord | None:
         """The registered repository that `ref` names, if any.
 
+        A name without a vendor means the one repository of that name, whatever its vendor. With a
+        source it means what it says: that source's repository without a vendor.
+
         Raises:
-            AmbiguousReference: when a name without a vendor matches several.
+            AmbiguousReference: when several have the name.
         """
+        source = self._source_name(ref) if ref.source else None
         with self.registry.read() as tx:
             if ref.is_local:
                 return tx.repos.find_by_uri(LOCAL, self.sources.get(LOCAL).uri(ref))
-            source = self._source_name(ref) if ref.source else None
             found = tx.repos.find(ref.name, ref.vendor, source)
+        bare = [record for record in found if not record.repo.vendor]
+        if ref.vendor is None and (bare or ref.source):
+            found = tuple(bare)
         if len(found) > 1:
             names = ", ".join(f"{record.repo.source}://{record.repo.id}" for record in found)
             raise AmbiguousReference(
@@ -115,25 +126,29 @@ class Resolver:
     def sync(
         self,
         ref: ModelRef,
-        record: RepoRecord | None = None,
-        *,
-        call: Call | None = None,
+        call: Call,
         on_progress: ProgressCallback | None = None,
+        *,
+        record: RepoRecord | None = None,
     ) -> Target:
         """Ask the source what `ref` is now, as a job, and write it down."""
         record = record or self.find(ref)
         source = self._reachable(ref, record)
-        ref = ref if record is None else _registered(ref, record)
-        bare = str(ref.without_tags())
-        output = self.jobs.run(
-            JobKind.REPO_SYNC,
-            f"repo_sync:{bare}",
-            {"ref": bare, "source": source.name},
-            lambda context: _output(*self.syncer.sync(ref, source, context, record)),
-            call=call,
-            on_progress=on_progress,
-        )
-        self.forget_reports()
+        asked = (ref if record is None else _registered(ref, record)).without_tags()
+        # One repository at one revision is one job, whatever folder its path is relative to.
+        what = source.uri(asked) if asked.is_local else f"{source.name}://{asked.id}"
+        what += f"@{asked.revision}" if asked.revision else ""
+        try:
+            output = self.jobs.run(
+                JobKind.REPO_SYNC,
+                f"repo_sync:{what}",
+                {"ref": what, "source": source.name},
+                lambda context: _output(*self.syncer.sync(asked, source, context, record)),
+                call=call,
+                on_progress=on_progress,
+            )
+        finally:
+            self.forget_reports()
         return self._target(int(str(output["repo"])), str(output["commit"]), ref.tags)
 
     def listing(self, target: Target) -> RepoListing:
@@ -143,35 +158,9 @@ class Resolver:
         assert listing is not None
         return listing
 
-    def _source_name(self, ref: ModelRef) -> str:
-        return self.sources.canonical(ref.source or DEFAULT_SOURCE)
-
-    def _local(self, ref: ModelRef, on_progress: ProgressCallback | None) -> Target:
-        listing = self.source(LOCAL).describe(ref)
-        with self.registry.read() as tx:
-            record = tx.repos.find_by_uri(LOCAL, listing.source_uri)
-            report = self._report(tx, record, listing.commit) if record else None
-        if record is None or report is None:
-            return self.sync(ref, record, on_progress=on_progress)
-        return Target(record, listing.commit, report)
-
-    def _known(self, ref: ModelRef, record: RepoRecord) -> Target | None:
-        with self.registry.read() as tx:
-            commit = tx.revisions.resolve(record.id, ref.revision)
-            report = self._report(tx, record, commit) if commit else None
-            names = [name for name, _ in tx.revisions.refs(record.id)] if commit is None else []
-        if commit is not None and report is not None:
-            return Target(record, commit, report, ref.tags)
-        if self.offline and names:
-            raise RevisionNotFound(
-                f"revision {ref.revision!r} of {record.repo.id} is not known, and this Hub is offline",
-                hint=f"Known here: {', '.join(nearest(ref.revision or '', names))}.",
-                field="revision",
-            )
-        return None
-
     def reread(self, target: Target) -> Target:
-        """The same commit, with what has been learnt of it since."""
+        """The same commit, with what anybody has learnt of it since."""
+        self._reports.pop((target.record.id, target.commit), None)
         return self._target(target.record.id, target.commit, target.tags)
 
     def forget_reports(self) -> None:
@@ -189,6 +178,34 @@ class Resolver:
             self._reports[record.id, commit] = (record.last_synced_at, report)
         return report
 
+    def _source_name(self, ref: ModelRef) -> str:
+        return self.sources.canonical(ref.source or DEFAULT_SOURCE)
+
+    def _local(self, ref: ModelRef, call: Call, on_progress: ProgressCallback | None) -> Target:
+        listing = self.source(LOCAL).describe(ref)
+        with self.registry.read() as tx:
+            record = tx.repos.find_by_uri(LOCAL, listing.source_uri)
+            report = self._report(tx, record, listing.commit) if record else None
+        if record is None or report is None:
+            return self.sync(ref, call, on_progress, record=record)
+        return Target(record, listing.commit, report)
+
+    def _known(self, ref: ModelRef, record: RepoRecord) -> Target | None:
+        with self.registry.read() as tx:
+            commit = tx.revisions.resolve(record.id, ref.revision)
+            report = self._report(tx, record, commit) if commit else None
+            names = [name for name, _ in tx.revisions.refs(record.id)] if commit is None else []
+        if commit is not None and report is not None:
+            return Target(record, commit, report, ref.tags)
+        if self.offline and names:
+            wanted = ref.revision or record.default_branch
+            raise RevisionNotFound(
+                f"revision {wanted!r} of {record.repo.id} is not known, and this Hub is offline",
+                hint=f"Known here: {', '.join(nearest(wanted, names))}.",
+                field="revision",
+            )
+        return None
+
     def _target(self, record_id: int, commit: str, tags: tuple[str, ...]) -> Target:
         with self.registry.read() as tx:
             record = tx.repos.get(record_id)
@@ -197,11 +214,10 @@ class Resolver:
         return Target(record, commit, report, tags)
 
     def _reachable(self, ref: ModelRef, record: RepoRecord | None) -> Source:
-        name = LOCAL if ref.is_local else self._source_name(ref)
         if record is not None:
             return self.source(record.repo.source)
         try:
-            return self.source(name)
+            return self.source(LOCAL if ref.is_local else self._source_name(ref))
         except Offline as error:
             with self.registry.read() as tx:
                 names = [record.repo.id for record in tx.repos.list(limit=1000)]
@@ -217,6 +233,12 @@ def _registered(ref: ModelRef, record: RepoRecord) -> ModelRef:
     """The same as the registry spells it, so that one repository is one job."""
     repo = record.repo
     if repo.source == LOCAL:
+        if ref.revision:
+            raise RevisionNotFound(
+                f"{repo.id} has no revision {ref.revision!r}",
+                hint="A folder is only what it is now; leave the revision out.",
+                field="revision",
+            )
         return replace(ModelRef.parse(record.source_uri), tags=ref.tags)
     return ModelRef(repo.name, repo.vendor or None, repo.source, ref.revision, ref.tags)
 

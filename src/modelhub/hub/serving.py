@@ -1,35 +1,51 @@
 """From a plan to an instance that answers."""
 
 import logging
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-from modelhub.errors import DoesNotFit, RuntimeNotFound, RuntimeNotInstalled
+from modelhub.errors import (
+    ArtifactNotFound,
+    DoesNotFit,
+    IntegrityError,
+    RuntimeNotFound,
+    RuntimeNotInstalled,
+)
 from modelhub.facts import (
     Call,
     Device,
-    FileKind,
     JobKind,
+    Model,
     Plan,
     ProgressCallback,
     Provenance,
+    RepoFile,
     RuntimeView,
     Snapshot,
+    Variant,
     WeightFile,
 )
 from modelhub.facts.base import human_bytes
 from modelhub.hub.how import How
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.jobs import Fetcher, Jobs
-from modelhub.planner import Offer, Wish, candidates, check_runtime_name, choose_device, make_plan
+from modelhub.planner import (
+    Offer,
+    Wish,
+    candidates,
+    check_runtime_name,
+    choose_device,
+    make_plan,
+)
+from modelhub.registry.introspect import metadata_wanted
 from modelhub.runtimes import Bundle, Instance, InstanceKey, Instances, Lease, Runtimes, devices
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
 
-_WITH_WEIGHTS = frozenset({FileKind.CONFIG, FileKind.TOKENIZER, FileKind.CARD, FileKind.METADATA})
+MAX_FETCHES = 3
+"""How often a pull asks again for files that a job of somebody else did not bring here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,88 +68,137 @@ class Serving:
     store: Store
     runtimes: Runtimes
     instances: Instances
-    _ready: dict[Hashable, "_Ready"] = field(default_factory=dict)
+    _ready: dict[Hashable, _Ready] = field(default_factory=dict)
 
-    @cached_property
-    def views(self) -> tuple[RuntimeView, ...]:
-        """The runtimes, as they were when first looked at."""
-        return self.runtimes.views()
+    def check_names(self, runtime: str | None, device: str | None) -> None:
+        """Refuse what is not on this machine before anything is asked of anybody.
+
+        Raises:
+            RuntimeNotFound, RuntimeBroken, InvalidInput
+        """
+        if runtime is not None:
+            check_runtime_name(self.runtimes.views(), runtime)
+            self.runtimes.load(runtime)
+        if device is not None:
+            choose_device(devices(), device)
 
     def plan(self, target: Target, wish: Wish, device: str | None, options: Mapping[str, Any]) -> Plan:
         """What would run. Opens no socket."""
-        check_runtime_name(self.views, wish.runtime)
+        self.check_names(wish.runtime, None)
         where = choose_device(devices(), device)
-        present = self._present(target)
-        return make_plan(
-            target.report, wish, self._offers(target, wish, where, options), where, present.__contains__
-        )
-
-    def _present(self, target: Target) -> frozenset[str]:
-        files = (f for model in target.report.models for v in model.variants for _, f in v.files())
-        return self.store.present({file.sha256 for file in files if file.sha256})
+        companions = metadata_wanted(self.resolver.listing(target))
+        files = [file for model in target.report.models for v in model.variants for _, file in v.files()]
+        present = self.store.present({f.sha256 for f in (*files, *companions) if f.sha256})
+        offers = list(self._offers(target, wish, where, options))
+        plan = make_plan(target.report, wish, offers, where, present.__contains__, companions)
+        if plan.runtime is not None:
+            self.runtimes.load(plan.runtime).check_options(options)
+        return plan
 
     def _offers(
         self, target: Target, wish: Wish, device: Device, options: Mapping[str, Any]
-    ) -> Sequence[Offer]:
-        offers = []
-        for view in self.views:
-            if not view.tasks:
-                continue  # broken or in conflict: it says so where runtimes are listed
+    ) -> Iterator[Offer]:
+        pairs = candidates(target.report, wish)
+        for view in self.runtimes.views():
+            if view.tasks:  # else it is broken, and says so where runtimes are listed
+                yield from (self._offer(view, *pair, device, options) for pair in pairs)
+
+    def _offer(
+        self,
+        view: RuntimeView,
+        model: Model,
+        variant: Variant,
+        device: Device,
+        options: Mapping[str, Any],
+    ) -> Offer:
+        digests = [str(file.sha256) for _, file in variant.files()]
+        loaded = self.instances.holds(InstanceKey.of(digests, view.name, device.name, options))
+        if model.task not in view.tasks:
+            reason = f"{view.name} does not serve {model.task}"
+            return Offer(view, model, variant, device, ok=False, memory=0, reason=reason)
+        try:
             runtime = self.runtimes.load(view.name)
-            for model, variant in candidates(target.report, wish):
-                support = runtime.supports(variant, device)
-                serves = model.task in view.tasks
-                reason = support.reason if serves else f"{view.name} does not serve {model.task}"
-                memory = runtime.footprint(model, variant, options)
-                ok = support.ok and serves
-                offers.append(Offer(view, model, variant, device, ok, memory, "" if ok else reason))
-        return offers
+            support = runtime.supports(variant, device)
+            memory = runtime.footprint(model, variant, options)
+        except Exception as error:
+            # A plugin that fails here is only not to be had; the others are.
+            log.exception("runtime_broken", extra={"runtime_type": view.name})
+            reason = f"{view.name} is broken: {type(error).__name__}: {error}"
+            return Offer(view, model, variant, device, ok=False, memory=0, reason=reason)
+        reason = "" if support.ok else support.reason
+        return Offer(view, model, variant, device, support.ok, memory, reason, loaded)
 
     def pull(
         self,
         target: Target,
         plan: Plan,
-        *,
-        call: Call | None = None,
+        call: Call,
         on_progress: ProgressCallback | None = None,
     ) -> Snapshot:
-        """The variant's files and what describes them, verified, in a folder."""
+        """The plan's files, verified, in a folder.
+
+        A blob that turns out to be damaged is put aside, and fetched again at the next call.
+        """
         listing = self.resolver.listing(target)
-        paths = {file.path for file in plan.files}
-        paths |= {file.path for file in listing.files if file.kind in _WITH_WEIGHTS and file.sha256}
-        missing = self.fetcher.missing(listing, sorted(paths))
+        paths = sorted({file.path for file in plan.files})
         moved = 0
-        if missing:
-            source = self.resolver.source(target.record.repo.source)
+        for _ in range(MAX_FETCHES):
+            if not (missing := self.fetcher.missing(listing, paths)):
+                break
+            moved += self._fetch(target, plan, missing, call, on_progress)
+            listing = self.resolver.listing(target)
+        else:
+            names = ", ".join(file.path for file in missing)
+            raise ArtifactNotFound(f"{plan.repo}: fetched, and not in the store: {names}")
+        digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
+        linked = self.fetcher.link(target.record, listing, digests, call, on_progress)
+        reused = sum(file.size for file in linked.files) - moved
+        return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
+
+    def _fetch(
+        self,
+        target: Target,
+        plan: Plan,
+        missing: Sequence[RepoFile],
+        call: Call,
+        on_progress: ProgressCallback | None,
+    ) -> int:
+        source = self.resolver.source(target.record.repo.source)
+        listing = self.resolver.listing(target)
+        # Somebody who fetches another model, or into another store, does other work.
+        what = f"{source.name}://{plan.repo}@{plan.commit}:{plan.model.name}:{plan.variant}"
+        try:
             output = self.jobs.run(
                 JobKind.ARTIFACT_DOWNLOAD,
-                f"artifact_download:{target.record.repo.source}://{plan.repo}@{plan.commit}:{plan.variant}",
-                {"repo": plan.repo, "commit": plan.commit, "variant": plan.variant},
+                f"artifact_download:{what}:{self.store.uri}",
+                {
+                    "repo": plan.repo,
+                    "commit": plan.commit,
+                    "model": plan.model.name,
+                    "variant": plan.variant,
+                    "store": self.store.uri,
+                },
                 lambda context: {
                     "bytes": self.fetcher.fetch(target.record, listing, missing, source, context)
                 },
                 call=call,
                 on_progress=on_progress,
             )
-            moved = int(str(output["bytes"]))
+        finally:
             self.resolver.forget_reports()
-            listing = self.resolver.listing(target)
-        digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
-        return self.fetcher.link(target.record, listing, digests, moved)
+        return int(str(output["bytes"]))
 
     def serve(
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
     ) -> tuple[Lease, Provenance]:
         """An instance that answers as wished, fetched and loaded first if it has to be.
 
-        A model that is loaded is taken again without planning anew: what fits may have changed,
-        but it fitted.
+        A model that is loaded is taken again without planning anew.
         """
         place = InstanceKey.of((), how.runtime or "", how.device or "", how.options)
         asked = (target.record.id, target.commit, wish, place)
         ready = self._ready.get(asked)
-        current = ready is not None and ready.target.report is target.report
-        if ready is None or not current or not self.instances.holds(ready.key):
+        if ready is None or not self.instances.holds(ready.key):
             ready = self._ready[asked] = self._prepare(target, wish, how, call, on_progress)
         lease = self.instances.acquire(
             ready.key, lambda: self._load(ready, how.options, call, on_progress), call
@@ -142,37 +207,43 @@ class Serving:
 
     def _prepare(
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
-    ) -> "_Ready":
+    ) -> _Ready:
         plan = self.plan(target, wish, how.device, how.options)
         check_runnable(plan)
-        if not all(file.sha256 for file in plan.files):
+        if not all(file.sha256 for file in plan.weights):
             # The source does not tell their hashes: they are known once the files are here.
-            self.pull(target, plan, call=call, on_progress=on_progress)
+            self.pull(target, plan, call, on_progress)
             target = self.resolver.reread(target)
             plan = self.plan(target, wish, how.device, how.options)
-        assert plan.runtime is not None
-        digests = [str(file.sha256) for file in plan.files]
-        key = InstanceKey.of(digests, plan.runtime, plan.device, how.options)
-        return _Ready(target, plan, key, self.provenance(plan))
+        provenance = self._provenance(plan)
+        digests = [file.sha256 for file in provenance.files]
+        key = InstanceKey.of(digests, provenance.runtime, plan.device, how.options)
+        return _Ready(target, plan, key, provenance)
 
     def _load(
         self,
-        ready: "_Ready",
+        ready: _Ready,
         options: Mapping[str, Any],
         call: Call,
         on_progress: ProgressCallback | None,
     ) -> Instance:
         plan = ready.plan
         assert plan.runtime is not None
-        folder = self.pull(ready.target, plan, call=call, on_progress=on_progress).path
+        folder = self.pull(ready.target, plan, call, on_progress).path
         bundle = Bundle(plan.model, plan.choice, {part.name: folder for part in plan.components})
         device = choose_device(devices(), plan.device)
         return self.runtimes.load(plan.runtime).load(bundle, device, options, self.instances.parts)
 
-    def provenance(self, plan: Plan) -> Provenance:
-        """Which bytes an answer of this plan comes from."""
+    def _provenance(self, plan: Plan) -> Provenance:
+        """Which bytes an answer of this plan comes from: all of them, or it is an error."""
         assert plan.runtime is not None
-        files = [WeightFile(repo=f.repo, path=f.path, sha256=f.sha256) for f in plan.files if f.sha256]
+        files = []
+        for file in plan.weights:
+            if file.sha256 is None:
+                raise IntegrityError(
+                    f"{plan.repo}: the hash of {file.path} is not known", path=file.path
+                )
+            files.append(WeightFile(repo=file.repo, path=file.path, sha256=file.sha256))
         return Provenance(
             repo=plan.repo,
             commit=plan.commit,

@@ -1,7 +1,8 @@
 """Runs work in the calling thread while its `job` row tells everybody how it goes.
 
-The row and its lease are the truth: a job whose process died is free again when its lease runs
-out, and whoever asks for the same key next takes it over. The work itself must be idempotent.
+The row and its lease are the truth. While the work runs, a thread renews the lease and writes the
+progress down; when it stops, the job is free again and whoever asks for the same key next takes it
+over. So the work must be idempotent.
 """
 
 import logging
@@ -9,18 +10,37 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
 from uuid import uuid4
 
-from modelhub.errors import Cancelled, JobFailed, JobNotFound, ModelHubError, error_from_dict
+from modelhub.errors import (
+    Cancelled,
+    HubClosed,
+    JobFailed,
+    JobNotFound,
+    ModelHubError,
+    RegistryError,
+    error_from_dict,
+)
 from modelhub.facts import Call, Job, JobKind, JobStatus, JsonDict, Progress, ProgressCallback
+from modelhub.jobs.beat import LEASE_SECONDS, Heart, TakenOver
 from modelhub.registry import Registry
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 60.0
-BEAT_SECONDS = 1.0
 POLL_SECONDS = 0.2
+
+_PERSONAL = frozenset(
+    [
+        "deadline_exceeded",
+        "access_denied",
+        "gated_repository",
+        "repository_not_found",
+        "offline",
+        "hub_closed",
+    ]
+)
+"""Codes of failures that say something of who asked (a timeout, a token), not of the work: whoever
+waited for such a job tries it again."""
 
 Work = Callable[["JobContext"], JsonDict]
 
@@ -68,120 +88,140 @@ class Jobs:
     ) -> JsonDict:
         """Do `work` as the job `key`, here; or, while someone else does it, wait for the outcome.
 
-        Returns what `work` returned. What it raises is kept in the row and raised.
+        Returns what the work returned. What it raises is kept in the row and raised. When the one
+        who worked gave up for a reason of its own (its timeout, its Ctrl-C, its credentials), one
+        of those who waited does it again.
         """
         call = call or Call()
-        with self._registry.begin() as tx:
-            job, _ = tx.jobs.create(kind, key, payload)
         while True:
             with self._registry.begin() as tx:
+                job, _ = tx.jobs.create(kind, key, payload)
                 mine = tx.jobs.start(job.id, self._owner, LEASE_SECONDS)
             if mine is not None:
-                return self._work(mine, work, call, on_progress)
-            job = self.get(job.id)
-            if job.status.ended:
-                return _outcome(job)
-            _report(on_progress, job)
+                try:
+                    return self._work(mine, work, call, on_progress)
+                except TakenOver:
+                    log.warning("job_taken_over", extra={"job_id": mine.id})
+            ended = self._wait(job, call, on_progress)
+            if ended is not None and not _personal(ended):
+                return _outcome(ended)
+
+    def _wait(self, job: Job, call: Call, on_progress: ProgressCallback | None) -> Job | None:
+        """The job once it has ended; `None` when it is free to be taken."""
+        log.info("job_waiting", extra={"job_id": job.id})
+        while not (job := self.get(job.id)).status.ended:
+            if job.owner and _is_dead(job.owner):
+                with self._registry.begin() as tx:
+                    tx.jobs.abandon(job.id, job.owner)
+            with self._registry.read() as tx:
+                if tx.jobs.is_idle(job.id):
+                    return None
+            if on_progress is not None:
+                on_progress(Progress(stage=job.stage or "waiting", done=job.done, total=job.total))
             call.check()
             time.sleep(POLL_SECONDS)
+        return job
 
     def _work(self, job: Job, work: Work, call: Call, on_progress: ProgressCallback | None) -> JsonDict:
-        context = JobContext(self._registry, job, self._owner, call, on_progress)
         started = time.monotonic()
-        try:
-            output = work(context)
-        except BaseException as error:
-            self._finish(job, *_failure(error))
-            log.warning("job failed", extra={"job_id": job.id, "error_type": type(error).__name__})
-            raise
-        context.beat()
-        self._finish(job, JobStatus.SUCCEEDED, output, None)
-        log.info("job done", extra={"job_id": job.id, "duration_ms": _ms(started)})
+        with Heart(self._registry, job.id, self._owner) as heart:
+            context = JobContext(job, heart, call, on_progress)
+            try:
+                output = work(context)
+                self._finish(job, heart, JobStatus.SUCCEEDED, output, None)
+            except TakenOver:
+                raise
+            except BaseException as error:
+                self._fail(job, heart, error)
+                raise
+        log.info("job_done", extra={"job_id": job.id, "duration_ms": _ms(started)})
         return output
 
+    def _fail(self, job: Job, heart: Heart, error: BaseException) -> None:
+        log.info("job_failed", extra={"job_id": job.id, "error_type": type(error).__name__})
+        try:
+            self._finish(job, heart, *_failure(error))
+        except (RegistryError, HubClosed):
+            # The work's own error is raised; the row says what is true when its lease runs out.
+            log.exception("job_not_finished", extra={"job_id": job.id})
+
     def _finish(
-        self, job: Job, status: JobStatus, output: JsonDict | None, error: JsonDict | None
+        self, job: Job, heart: Heart, status: JobStatus, output: JsonDict | None, error: JsonDict | None
     ) -> None:
         with self._registry.begin() as tx:
+            heart.write(tx)
             tx.jobs.finish(job.id, self._owner, status, output=output, error=error)
 
 
 class JobContext:
     """What running work reports to, and asks whether to go on. For one thread."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        job: Job,
-        owner: str,
-        call: Call,
-        on_progress: ProgressCallback | None,
-    ) -> None:
+    def __init__(self, job: Job, heart: Heart, call: Call, on_progress: ProgressCallback | None) -> None:
         self.job = job
-        self._registry = registry
-        self._owner = owner
+        self._heart = heart
         self._call = call
         self._on_progress = on_progress
-        self._last = Progress(stage="", done=0)
-        self._next_beat = 0.0
 
-    def progress(self, stage: str, done: int, total: int | None = None, item: str = "") -> None:
-        """Report; the row follows at most once a second. Raises as `check` does."""
-        self._last = Progress(stage=stage, done=done, total=total, item=item)
+    def progress(
+        self, stage: str, done: int, total: int | None = None, item: str = "", unit: str = "bytes"
+    ) -> None:
+        """Report; the row follows within a second. Raises as `check` does."""
+        report = Progress(stage=stage, done=done, total=total, item=item, unit=unit)
+        self._heart.last = report
         if self._on_progress is not None:
-            self._on_progress(self._last)
+            self._on_progress(report)
         self.check()
 
     def check(self) -> None:
-        """Raise when the job should stop.
+        """Raise when the work should stop. Costs nothing.
 
         Raises:
-            Cancelled: by the caller, by `Jobs.cancel`, or because another process took it over.
+            Cancelled: by the caller or by `Jobs.cancel`.
             DeadlineExceeded
+            TakenOver: when another process has the job; `Jobs.run` waits for that one then.
         """
         self._call.check()
-        now = time.monotonic()
-        if now < self._next_beat:
-            return
-        self._next_beat = now + BEAT_SECONDS
-        stop = self.beat()
-        if stop is None:
-            raise Cancelled(f"job {self.job.id} was taken over by another process")
-        if stop:
-            raise Cancelled(f"job {self.job.id} was cancelled")
-
-    def beat(self) -> bool | None:
-        """Renew the lease and write the progress down; whether to stop, `None` if taken over."""
-        last = self._last
-        with self._registry.begin() as tx:
-            return tx.jobs.beat(
-                self.job.id,
-                self._owner,
-                done=last.done,
-                total=last.total,
-                stage=last.stage,
-                lease=LEASE_SECONDS,
-            )
+        self._heart.check()
 
 
 def _failure(error: BaseException) -> tuple[JobStatus, None, JsonDict]:
-    if isinstance(error, Cancelled | KeyboardInterrupt):
-        return JobStatus.CANCELLED, None, Cancelled("the job was cancelled").to_dict()
+    if isinstance(error, Cancelled):
+        return JobStatus.CANCELLED, None, error.to_dict()
+    if isinstance(error, KeyboardInterrupt):
+        return JobStatus.CANCELLED, None, Cancelled("interrupted").to_dict()
     if not isinstance(error, ModelHubError):
         error = JobFailed(f"{type(error).__name__}: {error}")
     return JobStatus.FAILED, None, error.to_dict()
 
 
+def _personal(job: Job) -> bool:
+    """Whether it ended for a reason of the one who worked at it."""
+    code = str((job.error or {}).get("code", ""))
+    if job.status is JobStatus.CANCELLED:
+        details = (job.error or {}).get("details")
+        return not (isinstance(details, dict) and details.get("by_request"))
+    return code in _PERSONAL
+
+
 def _outcome(job: Job) -> JsonDict:
     if job.status is JobStatus.SUCCEEDED:
         return job.output or {}
-    error: dict[str, Any] = job.error or JobFailed(f"job {job.id} ended as {job.status}").to_dict()
-    raise error_from_dict(error)
+    raise error_from_dict(job.error or JobFailed(f"job {job.id} ended as {job.status}").to_dict())
 
 
-def _report(on_progress: ProgressCallback | None, job: Job) -> None:
-    if on_progress is not None:
-        on_progress(Progress(stage=job.stage or "waiting", done=job.done, total=job.total))
+def _is_dead(owner: str) -> bool:
+    """Whether the owner was a process of this machine that is gone."""
+    host, _, rest = owner.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname() or not pid.isdigit() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _ms(started: float) -> int:

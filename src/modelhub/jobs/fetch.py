@@ -1,15 +1,22 @@
 """Brings a variant's files into the store and links them into a folder."""
 
 import logging
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from modelhub.errors import FileNotInRepository
-from modelhub.facts import RepoFile, RepoListing, RepoRecord, Snapshot
+from modelhub.facts import (
+    Call,
+    Progress,
+    ProgressCallback,
+    RepoFile,
+    RepoListing,
+    RepoRecord,
+    Snapshot,
+)
 from modelhub.jobs.engine import JobContext
+from modelhub.jobs.turns import Turns
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry import Registry
 from modelhub.sources.base import Source
@@ -24,13 +31,12 @@ class Fetcher:
 
     registry: Registry
     store: Store
-    _one_at_a_time: dict[str, threading.Lock] = field(
-        default_factory=lambda: defaultdict(threading.Lock)
-    )
+    _turns: Turns = field(default_factory=Turns)
 
     def missing(self, listing: RepoListing, paths: Iterable[str]) -> tuple[RepoFile, ...]:
         """Those of `paths` whose bytes are not in the store."""
-        files = [_file(listing, path) for path in paths]
+        known = listing.by_path
+        files = [_file(listing, known, path) for path in paths]
         present = self.store.present(file.sha256 for file in files if file.sha256)
         return tuple(file for file in files if file.sha256 not in present)
 
@@ -51,7 +57,8 @@ class Fetcher:
         total = sum(file.size for file in files)
         done = moved = 0
         for file in files:
-            with self._one_at_a_time[file.sha256 or f"{listing.repo.id}@{listing.commit}/{file.path}"]:
+            what = file.sha256 or f"{listing.repo.id}@{listing.commit}/{file.path}"
+            with self._turns.take(what, context.check):
                 if file.sha256 is None or file.sha256 not in self.store.present([file.sha256]):
                     digest = self._one(listing, file, source, context, (done, total))
                     with self.registry.begin() as tx:
@@ -71,7 +78,7 @@ class Fetcher:
     ) -> Digest:
         started, (done, total) = time.monotonic(), span
         fields = {"model_repo_name": listing.repo.id, "revision": listing.commit, "file_path": file.path}
-        log.info("artifact_download_start", extra=fields)
+        log.info("artifact_download_start", extra=fields | {"job_id": context.job.id})
         seen = 0
 
         def on_bytes(count: int) -> None:
@@ -81,26 +88,49 @@ class Fetcher:
 
         expect = Expected(sha256=file.sha256, size=file.size, git_oid=file.git_oid, name=file.path)
         with source.open(listing, file) as stream:
-            record = self.store.put(stream, expect=expect, on_bytes=on_bytes)
+            record = self.store.put(stream, expect=expect, on_bytes=on_bytes, check=context.check)
         spent = round((time.monotonic() - started) * 1000)
-        extra = fields | {"hash": record.digest, "duration_ms": spent}
-        log.info("artifact_download_finish", extra=extra)
+        extra = {"job_id": context.job.id, "hash": record.digest, "duration_ms": spent}
+        log.info("artifact_download_finish", extra=fields | extra)
         return record.digest
 
     def link(
-        self, record: RepoRecord, listing: RepoListing, digests: Mapping[RepoPath, Digest], moved: int
+        self,
+        record: RepoRecord,
+        listing: RepoListing,
+        digests: Mapping[RepoPath, Digest],
+        call: Call,
+        on_progress: ProgressCallback | None,
     ) -> Snapshot:
-        """Prove the files and link them into the snapshot folder of this commit."""
-        repo, commit = listing.repo, listing.commit
-        linked = self.store.link(repo.vendor, repo.name, commit, digests)
-        relative = linked.path.relative_to(self.store.root).as_posix()
-        with self.registry.begin() as tx:
-            tx.snapshots.save(record.id, commit, relative, linked.files, store_uri=self.store.uri)
-        reused = sum(file.size for file in linked.files) - moved
-        return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
+        """Prove the files and link them into the snapshot folder of this commit.
+
+        A file without a proof that holds is hashed, which shows as the stage `verify`.
+        """
+        repo, hashed = listing.repo, 0
+
+        def on_bytes(count: int) -> None:
+            nonlocal hashed
+            hashed += count
+            if on_progress is not None:
+                on_progress(Progress(stage="verify", done=hashed))
+
+        linked = self.store.link(
+            repo.vendor, repo.name, listing.commit, digests, on_bytes=on_bytes, check=call.check
+        )
+        self._remember(record, linked)
+        return linked
+
+    def _remember(self, record: RepoRecord, linked: Snapshot) -> None:
+        uri = self.store.uri
+        with self.registry.read() as tx:
+            before = tx.snapshots.find(record.id, linked.commit, store_uri=uri)
+        if before is None or not set(linked.files) <= set(before.files):
+            relative = linked.path.relative_to(self.store.root).as_posix()
+            with self.registry.begin() as tx:
+                tx.snapshots.save(record.id, linked.commit, relative, linked.files, store_uri=uri)
 
 
-def _file(listing: RepoListing, path: str) -> RepoFile:
-    if (file := listing.by_path.get(path)) is None:
+def _file(listing: RepoListing, known: Mapping[str, RepoFile], path: str) -> RepoFile:
+    if (file := known.get(path)) is None:
         raise FileNotInRepository(f"{listing.repo.id} at {listing.commit[:12]} has no file {path!r}")
     return file

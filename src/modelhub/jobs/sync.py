@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 
-from modelhub.errors import ModelHubError
+from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
 from modelhub.facts import RepoFile, RepoListing, RepoRecord, SyncStatus
-from modelhub.formats.gguf import GGUFHeader, read_gguf
-from modelhub.formats.reader import RangeReader
+from modelhub.formats import GGUFHeader, RangeReader, read_gguf
 from modelhub.jobs.engine import JobContext
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import Registry
@@ -43,41 +42,24 @@ class Syncer:
         registry as it was, but for the repository's visible `error` state.
         """
         started = time.monotonic()
+        self._note(record, SyncStatus.SYNCING)
         try:
-            return self._sync(ref, source, context, record, started)
-        except ModelHubError as error:
-            if record is not None:
-                with self.registry.begin() as tx:
-                    tx.repos.set_status(record.id, SyncStatus.ERROR, error.to_dict())
+            record, listing = self._sync(ref, source, context)
+        except BaseException as error:
+            self._note_failure(record, error)
             raise
-
-    def _sync(
-        self,
-        ref: ModelRef,
-        source: Source,
-        context: JobContext,
-        record: RepoRecord | None,
-        started: float,
-    ) -> tuple[RepoRecord, str]:
-        context.progress("listing", 0, item=ref.id)
-        listing = self._distinct(_classified(source.describe(ref)))
-        digests = self._metadata(source, listing, context)
-        files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
-        findings = introspect(listing, Metadata(files=files, headers=_headers(source, listing, context)))
-        with self.registry.begin() as tx:
-            record = tx.repos.register(
-                listing.repo, source_uri=listing.source_uri, default_branch=listing.default_branch
-            )
-            tx.revisions.save(record.id, listing)
-            tx.revisions.set_digests(record.id, listing.commit, digests)
-            tx.models.save(
-                record.id, listing.commit, findings.models, findings.evidence, findings.warnings
-            )
-            tx.repos.set_status(record.id, SyncStatus.COMPLETED)
-        _log_synced(listing, started)
+        log.info(
+            "repo_synced",
+            extra={
+                "model_repo_name": listing.repo.id,
+                "revision": listing.commit,
+                "job_id": context.job.id,
+                "duration_ms": round((time.monotonic() - started) * 1000),
+            },
+        )
         return record, listing.commit
 
-    def _distinct(self, listing: RepoListing) -> RepoListing:
+    def distinct(self, listing: RepoListing) -> RepoListing:
         """Folders of one name in different places are different repositories, told apart by a mark."""
         repo, uri = listing.repo, listing.source_uri
         if repo.source != "local":
@@ -92,6 +74,26 @@ class Syncer:
             repo = repo.model_copy(update={"name": f"{repo.name}-{mark}"})
         return listing.model_copy(update={"repo": repo})
 
+    def _sync(
+        self, ref: ModelRef, source: Source, context: JobContext
+    ) -> tuple[RepoRecord, RepoListing]:
+        context.progress("listing", 0, item=ref.id, unit="files")
+        listing = self.distinct(_classified(source.describe(ref)))
+        digests = self._metadata(source, listing, context)
+        files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
+        findings = introspect(listing, Metadata(files=files, headers=_headers(source, listing, context)))
+        with self.registry.begin() as tx:
+            record = tx.repos.register(
+                listing.repo, source_uri=listing.source_uri, default_branch=listing.default_branch
+            )
+            tx.revisions.save(record.id, listing)
+            tx.revisions.set_digests(record.id, listing.commit, digests)
+            tx.models.save(
+                record.id, listing.commit, findings.models, findings.evidence, findings.warnings
+            )
+            tx.repos.set_status(record.id, SyncStatus.COMPLETED)
+        return record, listing
+
     def _metadata(
         self, source: Source, listing: RepoListing, context: JobContext
     ) -> Mapping[str, Digest]:
@@ -103,7 +105,7 @@ class Syncer:
         for file in wanted:
             if file.path not in known:
                 context.progress("metadata", done, total, file.path)
-                known[file.path] = fetch_file(self.store, source, listing, file)
+                known[file.path] = self._fetch(source, listing, file, context)
             done += file.size
         context.progress("metadata", total, total)
         return known
@@ -120,41 +122,44 @@ class Syncer:
         present = self.store.present(learnt.values())
         return {path: digest for path, digest in learnt.items() if digest in present}
 
+    def _fetch(
+        self, source: Source, listing: RepoListing, file: RepoFile, context: JobContext
+    ) -> Digest:
+        expect = Expected(sha256=file.sha256, size=file.size, git_oid=file.git_oid, name=file.path)
+        with source.open(listing, file) as stream:
+            return self.store.put(stream, expect=expect, check=context.check).digest
 
-def fetch_file(store: Store, source: Source, listing: RepoListing, file: RepoFile) -> Digest:
-    """Bring one file into the store, compared with what the source declared."""
-    expect = Expected(sha256=file.sha256, size=file.size, git_oid=file.git_oid, name=file.path)
-    with source.open(listing, file) as stream:
-        return store.put(stream, expect=expect).digest
+    def _note(
+        self, record: RepoRecord | None, status: SyncStatus, error: ModelHubError | None = None
+    ) -> None:
+        if record is not None:
+            with self.registry.begin() as tx:
+                tx.repos.set_status(record.id, status, error.to_dict() if error else None)
+
+    def _note_failure(self, record: RepoRecord | None, error: BaseException) -> None:
+        """A sync that failed says so; one that was stopped leaves the state that it found."""
+        if isinstance(error, ModelHubError) and not isinstance(error, Cancelled | DeadlineExceeded):
+            self._note(record, SyncStatus.ERROR, error)
+        elif record is not None:
+            self._note(record, record.sync_status)
 
 
 def _classified(listing: RepoListing) -> RepoListing:
     files = tuple(file.model_copy(update={"kind": classify(file.path)}) for file in listing.files)
-    return listing.model_copy(update={"files": files})
+    return RepoListing(**{**dict(listing), "files": files})
 
 
 def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, GGUFHeader]:
     headers: dict[str, GGUFHeader] = {}
-    for path in headers_wanted(listing):
-        context.progress("headers", len(headers), item=path)
-        headers[path] = read_header(source, listing, listing.by_path[path])
+    wanted = headers_wanted(listing)
+    for path in wanted:
+        context.progress("headers", len(headers), len(wanted), path, unit="files")
+        headers[path] = _header(source, listing, listing.by_path[path])
     return headers
 
 
-def read_header(source: Source, listing: RepoListing, file: RepoFile) -> GGUFHeader:
-    """A weight file's header, by range."""
-    reader = RangeReader(
-        lambda start, end: source.read(listing, file, start, end), file.size, name=file.path
-    )
-    return read_gguf(reader)
+def _header(source: Source, listing: RepoListing, file: RepoFile) -> GGUFHeader:
+    def read(start: int, end: int) -> bytes:
+        return source.read(listing, file, start, end)
 
-
-def _log_synced(listing: RepoListing, started: float) -> None:
-    log.info(
-        "repo_synced",
-        extra={
-            "model_repo_name": listing.repo.id,
-            "revision": listing.commit,
-            "duration_ms": round((time.monotonic() - started) * 1000),
-        },
-    )
+    return read_gguf(RangeReader(read, file.size, name=file.path))

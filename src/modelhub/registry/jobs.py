@@ -108,6 +108,16 @@ class Jobs:
         )
         return self._session.scalar(ended.returning(JobRow.id)) is not None
 
+    def abandon(self, job_id: int, owner: str) -> None:
+        """Let the lease of an owner that is known to be dead run out now."""
+        over = now(self._session) - timedelta(seconds=1)
+        self._session.execute(update(JobRow).where(_held(job_id, owner)).values(lease_until=over))
+
+    def is_idle(self, job_id: int) -> bool:
+        """Whether it has not ended, and nobody works at it."""
+        idle = select(JobRow.id).where(JobRow.id == job_id, _idle(now(self._session)))
+        return self._session.scalar(idle) is not None
+
     def request_cancel(self, job_id: int) -> None:
         """Ask it to stop: a queued one ends at once, a running one at its next beat.
 
@@ -181,13 +191,15 @@ def _unfinished() -> ColumnElement[bool]:
 
 
 def _free(moment: datetime) -> ColumnElement[bool]:
+    """It may be taken."""
+    return and_(JobRow.attempt < JobRow.max_attempts, _idle(moment))
+
+
+def _idle(moment: datetime) -> ColumnElement[bool]:
     """Nobody works at it: due and queued, or its worker let the lease run out."""
-    return and_(
-        JobRow.attempt < JobRow.max_attempts,
-        or_(
-            and_(JobRow.status == JobStatus.QUEUED, JobRow.run_at <= moment),
-            and_(JobRow.status == JobStatus.RUNNING, JobRow.lease_until < moment),
-        ),
+    return or_(
+        and_(JobRow.status == JobStatus.QUEUED, JobRow.run_at <= moment),
+        and_(JobRow.status == JobStatus.RUNNING, JobRow.lease_until < moment),
     )
 
 
@@ -197,7 +209,7 @@ def _held(job_id: int, owner: str) -> ColumnElement[bool]:
 
 
 def _cancelled() -> JsonDict:
-    return Cancelled("the job was cancelled").to_dict()
+    return Cancelled("the job was cancelled", by_request=True).to_dict()
 
 
 def _exhausted() -> JsonDict:
@@ -217,6 +229,7 @@ def _job(row: JobRow) -> Job:
         done=row.done,
         total=row.total,
         attempt=row.attempt,
+        owner=row.lease_owner if row.status == JobStatus.RUNNING else None,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -5,9 +5,11 @@ A runtime is a class with four attributes and one method; it is found by the ent
 engine inside `load`, so that modelhub can plan for a runtime whose engine is not installed.
 """
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -128,10 +130,20 @@ class Runtime(ABC):
     @classmethod
     def missing(cls) -> tuple[str, ...]:
         """The modules of `requires` that are not installed. Imports none of them."""
-        return tuple(module for module in cls.requires if find_spec(module) is None)
+        return tuple(module for module in cls.requires if not _installed(module))
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse, before anything is fetched, options that `load` would refuse. By default: none.
+
+        Raises:
+            InvalidInput: naming the option, what came and what would do.
+        """
 
     def version(self) -> str:
-        """The engine's version, for provenance; the modelhub runtime's own where it has none."""
+        """The engine's version, for provenance; the modelhub runtime's own where it has none.
+
+        Asked whenever runtimes are listed: it reads metadata, and does not import the engine.
+        """
         return str(self.api_version)
 
     def supports(self, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - for subclasses
@@ -145,3 +157,16 @@ class Runtime(ABC):
         and half a GiB, as `accelerate estimate-memory` does.
         """
         return variant.bytes * 6 // 5 + (1 << 29)
+
+
+def _installed(module: str) -> bool:
+    """Whether there is such a module. Unlike `find_spec`, imports no package on the way to it."""
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    package, _, below = module.partition(".")
+    spec = find_spec(package)
+    while spec is not None and below:
+        part, _, below = below.partition(".")
+        folders = spec.submodule_search_locations
+        spec = None if folders is None else PathFinder.find_spec(f"{spec.name}.{part}", folders)
+    return spec is not None

@@ -101,27 +101,35 @@ class Runtimes:
 
     def _view(self, name: str) -> RuntimeView:
         try:
-            runtime = self.load(name)
+            return _described(self.load(name))
         except RuntimeProblem as error:
-            return RuntimeView(
-                name=name,
-                tasks=(),
-                formats=(),
-                usable=False,
-                reason=error.message,
-                install=error.details.get("install", ""),
-            )
-        missing = ", ".join(runtime.missing())
+            problem = error
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own; its view says what
+            problem = _broken(self._entry_point(name), _failed("cannot be described", error))
         return RuntimeView(
             name=name,
-            tasks=runtime.tasks,
-            formats=runtime.formats,
-            priority=runtime.priority,
-            explicit=runtime.explicit,
-            usable=not missing,
-            reason=f"needs {missing}, which is not installed" if missing else "",
-            install=runtime.install if missing else "",
+            tasks=(),
+            formats=(),
+            usable=False,
+            reason=problem.message,
+            install=problem.details.get("install", ""),
         )
+
+
+def _described(runtime: Runtime) -> RuntimeView:
+    missing = ", ".join(runtime.missing())
+    if not missing:
+        runtime.version()  # every answer tells it: what cannot say it cannot serve
+    return RuntimeView(
+        name=runtime.name,
+        tasks=runtime.tasks,
+        formats=runtime.formats,
+        priority=runtime.priority,
+        explicit=runtime.explicit,
+        usable=not missing,
+        reason=f"needs {missing}, which is not installed" if missing else "",
+        install=runtime.install if missing else "",
+    )
 
 
 def _entry(point: EntryPoint) -> RuntimeEntry:
@@ -146,8 +154,11 @@ def _make(point: EntryPoint) -> Runtime:
         # A plugin may do anything at import, leaving the interpreter included.
         runtime = made() if isinstance(made, type) else made
     except (Exception, SystemExit) as error:
-        raise _broken(point, f"cannot be imported: {type(error).__name__}: {error}") from error
-    wrong = _wrong(runtime, point.name)
+        raise _broken(point, _failed("cannot be imported", error)) from error
+    try:
+        wrong = _wrong(runtime, point.name)
+    except (Exception, SystemExit) as error:
+        raise _broken(point, _failed("cannot be described", error)) from error
     if wrong:
         raise _broken(point, wrong)
     assert isinstance(runtime, Runtime)
@@ -164,9 +175,17 @@ def _wrong(runtime: object, name: str) -> str:
         value = getattr(runtime, attribute, None)
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             return f"has no tuple of texts {attribute!r}, but {value!r:.80}"
+    for attribute, kind in (("install", str), ("priority", int), ("explicit", bool)):
+        value = getattr(runtime, attribute)
+        if not isinstance(value, kind):
+            return f"has no {kind.__name__} as {attribute!r}, but {value!r:.80}"
     if getattr(runtime, "name", None) != name:
         return f"calls itself {getattr(runtime, 'name', None)!r:.60}, and its entry point {name!r}"
     return ""
+
+
+def _failed(how: str, error: BaseException) -> str:
+    return f"{how}: {type(error).__name__}: {error}"
 
 
 def _broken(point: EntryPoint, what: str) -> RuntimeBroken:

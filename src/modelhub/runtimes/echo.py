@@ -48,6 +48,9 @@ class EchoRuntime(Runtime):
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:  # noqa: ARG002 - there is nothing to load
         return EchoInstance(build_request(EchoOptions, **options))
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        build_request(EchoOptions, **options)
+
     def supports(self, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - it reads nothing
         return Support(ok=True)
 

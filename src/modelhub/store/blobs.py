@@ -65,13 +65,23 @@ class Blobs:
     # What is here
 
     def find(self, digests: Iterable[Digest]) -> dict[Digest, BlobRecord]:
-        """Those whose file is there with the size on record. The ledger learns what came or went."""
+        """Those whose file is there with the size on record. The ledger learns what came or went.
+
+        A file that the ledger does not know is there too, without a proof: its store was moved, or
+        the ledger is another.
+        """
+        wanted = tuple(dict.fromkeys(digests))
+        records = self._ledger.find(wanted)
         here: dict[Digest, BlobRecord] = {}
         news: list[BlobRecord] = []
-        for digest, known in self._ledger.find(digests).items():
+        for digest in wanted:
+            look = self.look(digest)
+            if (known := records.get(digest)) is None:
+                if look is not None and modes.S_ISREG(look.st_mode):
+                    here[digest] = _unproven(digest, look.st_size)
+                continue
             if known.state is BlobState.QUARANTINED:
                 continue
-            look = self.look(digest)
             if look is not None and look.st_size != known.size:
                 continue  # not the blob; the next `verify` or `put` sets it aside
             state = BlobState.MISSING if look is None else BlobState.PRESENT
@@ -339,6 +349,11 @@ class Blobs:
             f"the blob {digest} in {self._folders.root} keeps changing",
             hint="Something else writes into the store's folders; let modelhub alone do that.",
         )
+
+
+def _unproven(digest: Digest, size: int) -> BlobRecord:
+    path = layout.blob_path(digest)
+    return BlobRecord(digest=digest, size=size, state=BlobState.PRESENT, path=path)
 
 
 def _since(started: float) -> int:

@@ -1,6 +1,7 @@
 """What requests and results of every task have in common."""
 
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import ValidationError
 
@@ -36,13 +37,37 @@ def build_request(kind: type[R], /, **fields: Any) -> R:
 def _explain(error: ValidationError, kind: type[Fact]) -> InvalidInput:
     first = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"]) or "request"
-    names = ", ".join(name for name in kind.model_fields if name != "messages")
     if first["type"] == "extra_forbidden":
-        return InvalidInput(
-            f"unknown parameter {field!r}", hint=f"Parameters are: {names}.", field=field
-        )
+        return _unknown(first["loc"], kind)
     came = "" if first["type"] == "missing" else f", not {first['input']!r:.80}"
     return InvalidInput(f"{field}: {_reason(first['msg'])}{came}", hint=_hint(kind, field), field=field)
+
+
+def _unknown(loc: Sequence[int | str], kind: type[Fact]) -> InvalidInput:
+    """What may stand in the place of a name that nobody knows."""
+    *outer, name = map(str, loc)
+    field = ".".join([*outer, name])
+    if not outer:
+        names = ", ".join(known for known in kind.model_fields if known != "messages")
+        return InvalidInput(f"unknown parameter {name!r}", hint=f"Parameters are: {names}.", field=field)
+    keys = ", ".join(_holder(loc, kind).model_fields)
+    return InvalidInput(
+        f"{'.'.join(outer)}: unknown key {name!r}", hint=f"Its keys are: {keys}.", field=field
+    )
+
+
+def _holder(loc: Sequence[int | str], kind: type[Fact]) -> type[Fact]:
+    """The kind of fact, somewhere in `kind`, whose field the last part of `loc` is."""
+    for part in loc[:-1]:
+        info = kind.model_fields.get(str(part))
+        kind = (_fact_in(info.annotation) if info else None) or kind
+    return kind
+
+
+def _fact_in(annotation: Any) -> type[Fact] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Fact):
+        return annotation
+    return next(filter(None, map(_fact_in, get_args(annotation))), None)
 
 
 def _reason(message: str) -> str:

@@ -37,11 +37,17 @@ class Message(Fact):
         """OpenAI's list of parts, when all of them are text."""
         if not isinstance(content, list | tuple):
             return content
-        for part in content:
-            if not isinstance(part, Mapping) or part.get("type") != "text":
-                kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
-                raise ValueError(f"only text parts can be read, this one is {kind!r}")
-        return "".join(str(part.get("text", "")) for part in content)
+        return "".join(map(_part_text, content))
+
+
+def _part_text(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+    if kind != "text":
+        raise ValueError(f"only text parts can be read, this one is {kind!r}")
+    text = part.get("text")
+    if not isinstance(text, str):
+        raise ValueError(f"a text part has a text under 'text', this one {type(text).__name__!r}")  # noqa: TRY004 - pydantic collects ValueErrors
+    return text
 
 
 class FinishReason(StrEnum):
@@ -140,7 +146,7 @@ def chat_request(messages: MessageInput, **params: Any) -> ChatRequest:
 def _messages(messages: MessageInput) -> tuple[Any, ...]:
     if isinstance(messages, str):
         return ({"role": Role.USER, "content": messages},)
-    if isinstance(messages, Mapping) or not isinstance(messages, Iterable):
+    if isinstance(messages, Mapping | bytes) or not isinstance(messages, Iterable):
         raise InvalidInput(
             f"messages must be a text or a list of messages, not {type(messages).__name__}",
             hint="Pass a text, or messages such as [{'role': 'user', 'content': '…'}].",

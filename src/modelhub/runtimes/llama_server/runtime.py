@@ -74,6 +74,9 @@ class LlamaServerRuntime(Runtime):
         predicted = predicted_bytes(model, variant, n_ctx, DEFAULT_BATCH)
         return super().footprint(model, variant, options) if predicted is None else predicted
 
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        build_request(LlamaServerOptions, **options)
+
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:  # noqa: ARG002 - one file holds all
         chosen = build_request(LlamaServerOptions, **options)
         if device.kind != "cpu":

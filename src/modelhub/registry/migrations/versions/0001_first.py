@@ -83,6 +83,7 @@ def upgrade() -> None:
     artifacts()
     files()
     models()
+    components()
     work()
 
 
@@ -256,6 +257,9 @@ def models() -> None:
         unique=[("logical_model_id", "position")],
         checks=[one_of("status", "preparing", "ready", "error")],
     )
+
+
+def components() -> None:
     create(
         "logical_model_component",
         ref("logical_model_component", "model_variant_id", "model_variant", "CASCADE"),
@@ -373,16 +377,8 @@ def instances() -> None:
         columns(REAL, "load_seconds"),
         created_updated(),
     )
-    index(
-        "runtime_footprint",
-        "variant_digest",
-        "runtime_type",
-        "runtime_version",
-        "device_class",
-        "config_hash",
-        name="uq_runtime_footprint_measured",
-        unique=True,
-    )
+    measured = ("variant_digest", "runtime_type", "runtime_version", "device_class", "config_hash")
+    index("runtime_footprint", *measured, name="uq_runtime_footprint_measured", unique=True)
 
 
 def downgrade() -> None:
