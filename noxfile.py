@@ -62,7 +62,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def tests_core(session: nox.Session) -> None:
-    """What works when no extra is installed. The tests' other helpers are not installed either."""
+    """What works when no extra is installed, nor what the other tests need."""
     install(session, ".", "pytest")
     session.run(
         "pytest", "--noconftest", "tests/test_core_only.py", "tests/test_public_api.py", *session.posargs

@@ -1,5 +1,6 @@
 """The command line, as a person types it."""
 
+import io
 import json
 import subprocess
 import sys
@@ -8,44 +9,9 @@ import pytest
 
 from modelhub.cli import main
 from modelhub.errors import EngineError
-from tests.zoo.hub_server import HubServer
-from tests.zoo.repos import build_chat_gguf, chat_answers
+from tests.cli.conftest import CASE, MODEL, QUESTION
 
-MODEL = "zoo/tiny-chat-GGUF"
-CASE = next(case for case in chat_answers() if len(case.messages) == 1)
-QUESTION = CASE.messages[0]["content"]
 COMMANDS = ["register", "sync", "inspect", "plan", "pull", "ls", "files", "chat", "jobs", "doctor", "db"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = build_chat_gguf(tmp_path_factory.mktemp("zoo") / "repository")
-    with HubServer({MODEL: folder}) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys, server, home):
-    """Runs one command; gives its exit status, output and errors."""
-    monkeypatch.setenv("MODELHUB_HOME", str(home))
-    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-    monkeypatch.setenv("HF_TOKEN", "")
-    for name in ("MODELHUB_DATABASE_URL", "MODELHUB_STORE_URI", "MODEL_STORE_URI", "MODELHUB_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def command(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["modelhub", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return int(ended.value.code or 0), printed.out, printed.err
-
-    return command
 
 
 def test_help_names_every_command(run):
@@ -108,8 +74,6 @@ def test_json_wherever_a_table_is_printed(run):
 
 
 def test_chat_reads_standard_input(run, monkeypatch):
-    import io
-
     monkeypatch.setattr(sys, "stdin", io.StringIO(QUESTION + "\n"))
     assert run("chat", f"{MODEL}:q8_0", "--temperature", "0")[1] == CASE.answer + "\n"
 
@@ -138,6 +102,8 @@ def test_debug_shows_the_traceback(run, monkeypatch, capsys):
         ("chat", MODEL, "x", "--max-tokens", "many"),
         ("jobs", "--cancel"),
         ("ls", "--what"),
+        ("plan", MODEL, "--option", "n_ctx"),
+        ("chat", MODEL, "x", "--option", "=4096"),
     ],
 )
 def test_wrong_usage_is_status_two(run, arguments):
@@ -200,7 +166,8 @@ def test_a_server_database_is_upgraded_by_hand(run, server_database):
     status, _, err = run("--database", url, "ls")
     assert status == 1
     assert "modelhub db upgrade" in err
-    assert run("--database", url, "db", "upgrade")[0] == 0
+    status, out, _ = run("--database", url, "db", "upgrade")
+    assert (status, out.startswith("schema empty -> ")) == (0, True)
     assert "as before" in run("--database", url, "db", "upgrade")[1]
     assert run("--database", url, "ls")[0] == 0
     assert run("--database", url, "db", "current")[0] == 0

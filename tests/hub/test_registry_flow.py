@@ -1,5 +1,6 @@
 """Register, sync, inspect, plan, pull: what moves, what is kept, what is refused."""
 
+import contextlib
 import shutil
 import socket
 import sqlite3
@@ -518,7 +519,7 @@ def test_no_secret_is_written_down(make_hub, server, zoo_gguf, tmp_path, caplog)
     assert "artifact_download_finish" in logged
     assert token not in logged
     assert "canary-in-a-prompt" not in logged
-    with sqlite3.connect(tmp_path / "home" / "modelhub.db") as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "home" / "modelhub.db")) as database:
         dump = "\n".join(database.iterdump())
     assert token not in dump
     assert "canary-in-a-prompt" not in dump

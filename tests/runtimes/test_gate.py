@@ -125,7 +125,7 @@ def test_a_long_wait_is_told_once(
     with caplog.at_level(logging.WARNING), pytest.raises(DeadlineExceeded):
         gate.enter(Call(timeout=0.35))
     assert [record.message.split(";")[0] for record in caplog.records] == [
-        "waiting for other calls of the same model"
+        "instance_waiting"
     ]
 
 

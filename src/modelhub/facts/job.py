@@ -32,7 +32,8 @@ class JobStatus(StrEnum):
 class Job(Fact):
     """A job as its row says. `done` and `total` are bytes; `error` is `ModelHubError.to_dict()`.
 
-    `owner` is who works at it now: host, process and a mark."""
+    `owner` is who works at it now: host, process and a mark.
+    """
 
     id: int
     kind: JobKind

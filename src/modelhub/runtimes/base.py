@@ -132,7 +132,7 @@ class Runtime(ABC):
         """The modules of `requires` that are not installed. Imports none of them."""
         return tuple(module for module in cls.requires if not _installed(module))
 
-    def check_options(self, options: Mapping[str, Any]) -> None:
+    def check_options(self, options: Mapping[str, Any]) -> None:  # noqa: B027 - most take none
         """Refuse, before anything is fetched, options that `load` would refuse. By default: none.
 
         Raises:

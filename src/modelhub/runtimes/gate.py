@@ -72,7 +72,7 @@ class Gate:
             if patient and time.monotonic() - since > PATIENCE:
                 patient = False
                 log.warning(
-                    "waiting for other calls of the same model; close() a stream that nobody reads",
+                    "instance_waiting",
                     extra={"request_id": call.id, "inside": self._inside},
                 )
 

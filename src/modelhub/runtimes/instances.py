@@ -53,6 +53,7 @@ class _Loaded:
         self.key = key
         self.instance = instance
         self.gate = Gate(instance.capabilities.max_concurrency)
+        self.runtime = key.runtime if isinstance(key, InstanceKey) else type(instance).__name__
         self.load_seconds = load_seconds
         self.loaded_at = self.last_used = time.time()
 
@@ -68,7 +69,7 @@ class _Loaded:
 
     def close(self) -> None:
         self.instance.close()
-        log.info("instance_unloaded", extra={"runtime_type": type(self.instance).__name__})
+        log.info("instance_unloaded", extra={"runtime_type": self.runtime})
 
 
 class Lease:
@@ -136,7 +137,7 @@ class Instances:
         log.info(
             "instance_loaded",
             extra={
-                "runtime_type": type(loaded.instance).__name__,
+                "runtime_type": loaded.runtime,
                 "duration_ms": round(loaded.load_seconds * 1000),
             },
         )

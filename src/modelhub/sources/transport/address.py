@@ -91,8 +91,10 @@ class Address:
 
 def redact(url: str) -> str:
     """`url` without user, password, query and fragment, for messages."""
-    front = re.split(r"[?#]", url, maxsplit=1)[0]
-    return re.sub(r"(?<=//)[^/\\]*@", "", front)[:200]
+    shown = re.split(r"[?#]", url, maxsplit=1)[0]
+    while (shorter := re.sub(r"(?<=//)[^/\\]*@", "", shown)) != shown:
+        shown = shorter  # what is left of an odd one may look like a user again
+    return shown[:200]
 
 
 def _unusable(url: str, problem: str) -> SourceError:

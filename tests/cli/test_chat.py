@@ -1,0 +1,203 @@
+"""`modelhub chat`: a conversation, its errors and its end."""
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from modelhub.errors import EngineError
+from modelhub.runtimes.echo import EchoInstance
+from modelhub.tasks import ChatChunk, FinishReason, Usage
+from tests.cli.conftest import CASE, MODEL, PATIENCE, QUESTION
+from tests.runtimes.random_gguf import write_random_gguf
+
+ECHO = ("--runtime", "echo")
+
+
+class Terminal(io.StringIO):
+    """Somebody who types these lines, then Ctrl-D."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def type_lines(monkeypatch):
+    return lambda *lines: monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{x}\n" for x in lines)))
+
+
+def read_json(text: str) -> list:
+    """JSON values, one after the other, and nothing between them."""
+    reader, values, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        value, end = reader.raw_decode(rest)
+        values.append(value)
+        rest = rest[end:].lstrip()
+    return values
+
+
+def test_a_conversation_keeps_what_was_said(run, type_lines, monkeypatch):
+    asked = []
+    answer = EchoInstance._chunks
+    monkeypatch.setattr(
+        EchoInstance, "_chunks", lambda *args: asked.append(args[1].messages) or answer(*args)
+    )
+    type_lines("one", "", "  two  ")
+    status, out, err = run("chat", MODEL, "--system", "be kind", *ECHO)
+    assert (status, out) == (0, "one\ntwo\n")
+    assert err.count("> ") == 4  # three lines and the end
+    assert [[message.content for message in messages] for messages in asked] == [
+        ["be kind", "one"],
+        ["be kind", "one", "one", "two"],
+    ]
+
+
+def test_a_conversation_survives_a_question_that_fails(run, type_lines):
+    type_lines("word " * 3000, QUESTION)
+    status, out, err = run("chat", f"{MODEL}:q8_0", "--temperature", "0")
+    assert (status, out) == (0, CASE.answer + "\n")  # and the failed question is forgotten
+    assert "error: the prompt has" in err
+    assert "Shorten the messages" in err
+
+
+def test_an_error_within_an_answer_stands_on_a_line_of_its_own(run, type_lines, monkeypatch):
+    def chunks(*_):
+        yield ChatChunk(text="half an ans")
+        raise EngineError("the engine gave up")
+
+    monkeypatch.setattr(EchoInstance, "_chunks", chunks)
+    type_lines("one", "two")
+    status, out, err = run("chat", MODEL, *ECHO)
+    assert (status, out) == (0, "half an ans\n" * 2)
+    assert err.count("error: the engine gave up\n") == 2
+    status, out, err = run("chat", MODEL, "one", *ECHO)
+    assert (status, out, err) == (1, "half an ans\n", "error: the engine gave up\n")
+
+
+def test_debug_shows_where_a_turn_failed(run, type_lines, monkeypatch, caplog):
+    monkeypatch.setattr(EchoInstance, "_chunks", lambda *_: iter([1 / 0]))
+
+    def chunks(*_):
+        raise EngineError("the engine gave up")
+        yield
+
+    monkeypatch.setattr(EchoInstance, "_chunks", chunks)
+    type_lines("one")
+    with caplog.at_level("DEBUG", logger="modelhub.cli"):
+        assert run("chat", MODEL, *ECHO)[0] == 0
+    (record,) = [record for record in caplog.records if record.message == "turn_failed"]
+    assert record.exc_info[0] is EngineError
+
+
+def test_a_conversation_in_json_is_nothing_but_json(run, type_lines):
+    type_lines("one", "word " * 3000, "two")
+    status, out, err = run("chat", f"{MODEL}:q8_0", "--json", "--max-tokens", "2")
+    assert status == 0
+    assert [reply["usage"]["completion_tokens"] for reply in read_json(out)] == [2, 2]
+    assert "the prompt has" in err
+
+
+def test_what_a_model_thinks_is_not_its_answer(run, monkeypatch):
+    def chunks(*_):
+        yield ChatChunk(reasoning="hm, ")
+        yield ChatChunk(reasoning="well")
+        yield ChatChunk(text="yes")
+        yield ChatChunk(
+            finish_reason=FinishReason.STOP, usage=Usage(prompt_tokens=1, completion_tokens=3)
+        )
+
+    monkeypatch.setattr(EchoInstance, "_chunks", chunks)
+    status, out, err = run("chat", MODEL, "really?", *ECHO)
+    assert (status, out, err) == (0, "yes\n", "hm, well\n\n")
+
+
+def test_options_go_to_the_runtime(run):
+    status, out, err = run("chat", MODEL, "one two", *ECHO, "--option", "delay=0.01")
+    assert (status, out) == (0, "one two\n")
+    status, _, err = run("chat", MODEL, "one", *ECHO, "--option", "delay=soon")
+    assert status == 1
+    assert "delay" in err
+    assert "'soon'" in err
+    status, _, err = run("chat", f"{MODEL}:q8_0", QUESTION, "--option", "n_ctx=300000")
+    assert status == 1
+    assert "trained for 1024 tokens, not 300000" in err
+    long = "word " * 400
+    status, _, err = run("chat", f"{MODEL}:q8_0", long, "--option", "n_ctx=256", "--max-tokens", "1")
+    assert status == 1
+    assert "the context holds 256" in err
+
+
+def test_options_count_in_a_plan(run):
+    memory = [
+        json.loads(run("plan", f"{MODEL}:q8_0", "--option", f"n_ctx={n_ctx}", "--json")[1])["memory"]
+        for n_ctx in (256, 1024)
+    ]
+    assert memory[0] < memory[1]
+
+
+def test_values_of_options_are_json_or_text():
+    from modelhub.cli.app import _options
+
+    pairs = ["a=1", "b=0.5", "c=true", "d=null", 'e="5"', "f=q8_0", "g=x=y", "h=", "i=[1, 2]", "j=NaN"]
+    assert _options([*pairs, "a=2"]) == {
+        "a": 2,
+        "b": 0.5,
+        "c": True,
+        "d": None,
+        "e": "5",
+        "f": "q8_0",
+        "g": "x=y",
+        "h": "",
+        "i": [1, 2],
+        "j": "NaN",
+    }
+    assert _options(None) == {}
+
+
+def test_input_that_is_no_text(run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"what is \xff?"), encoding="utf-8"))
+    status, out, err = run("chat", MODEL, "-")
+    assert (status, out) == (1, "")
+    assert "standard input is not utf-8 text" in err
+    assert "at byte 8" in err
+
+
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory):
+    """A model that writes for tens of seconds."""
+    path = tmp_path_factory.mktemp("endless") / "endless.gguf"
+    return write_random_gguf(path, context=8192, hidden=512, layers=8)
+
+
+def test_ctrl_c_ends_the_program(start, endless):
+    chat = start("chat", endless, "Tell me everything.", "--temperature", "0")
+    assert chat.stdout.read(1)  # it writes now
+    chat.send_signal(signal.SIGINT)
+    _, err = chat.communicate(timeout=PATIENCE)
+    assert chat.returncode == 130
+    assert err == b""
+
+
+def test_ctrl_c_in_a_conversation_ends_the_answer(start, endless):
+    ours, theirs = os.openpty()
+    stop = threading.Timer(PATIENCE, os.close, (ours,))
+    stop.start()
+    try:
+        chat = start("chat", endless, "--temperature", "0", "--max-tokens", "4000", stdin=theirs)
+        os.close(theirs)
+        for _ in range(2):
+            os.write(ours, b"Tell me everything.\n")
+            assert chat.stdout.read(1)
+            chat.send_signal(signal.SIGINT)
+            while b"(stopped)" not in chat.stderr.readline():
+                assert chat.poll() is None
+        os.write(ours, b"\x04")
+        _, err = chat.communicate(timeout=PATIENCE)
+        assert (chat.returncode, err) == (0, b"> \n")
+    finally:
+        stop.cancel()
+        os.close(ours)
