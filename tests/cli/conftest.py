@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,17 @@ CASE = next(case for case in chat_answers() if len(case.messages) == 1)
 QUESTION = CASE.messages[0]["content"]
 SET = ("MODELHUB_DATABASE_URL", "MODELHUB_STORE_URI", "MODEL_STORE_URI", "MODELHUB_OFFLINE")
 PATIENCE = 60
-"""Seconds after which a process is taken for stuck."""
+"""Seconds after which a process is taken for stuck, and killed."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = build_chat_gguf(tmp_path_factory.mktemp("zoo") / "repository")
     with HubServer({MODEL: folder}) as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
 
@@ -59,7 +60,7 @@ def run(monkeypatch, capsys, environment):
 @pytest.fixture
 def start(environment):
     """Starts one command as a process of its own; keywords go to `Popen`."""
-    started = []
+    started, watchdogs = [], []
 
     def command(*arguments: str | Path, env: dict[str, str] | None = None, **how) -> subprocess.Popen:
         for stream in ("stdin", "stdout", "stderr"):
@@ -70,9 +71,12 @@ def start(environment):
             **how,
         )
         started.append(process)
+        watchdogs.append(threading.Timer(PATIENCE, process.kill))
+        watchdogs[-1].start()
         return process
 
     yield command
-    for process in started:
+    for process, watchdog in zip(started, watchdogs, strict=True):
+        watchdog.cancel()
         process.kill()
         process.communicate()

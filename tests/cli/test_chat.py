@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import threading
 
 import pytest
 
@@ -79,8 +78,6 @@ def test_an_error_within_an_answer_stands_on_a_line_of_its_own(run, type_lines, 
 
 
 def test_debug_shows_where_a_turn_failed(run, type_lines, monkeypatch, caplog):
-    monkeypatch.setattr(EchoInstance, "_chunks", lambda *_: iter([1 / 0]))
-
     def chunks(*_):
         raise EngineError("the engine gave up")
         yield
@@ -182,22 +179,40 @@ def test_ctrl_c_ends_the_program(start, endless):
     assert err == b""
 
 
-def test_ctrl_c_in_a_conversation_ends_the_answer(start, endless):
+@pytest.fixture
+def terminal():
+    """A terminal's two ends: ours, and the one that is a program's standard input."""
     ours, theirs = os.openpty()
-    stop = threading.Timer(PATIENCE, os.close, (ours,))
-    stop.start()
-    try:
-        chat = start("chat", endless, "--temperature", "0", "--max-tokens", "4000", stdin=theirs)
-        os.close(theirs)
-        for _ in range(2):
-            os.write(ours, b"Tell me everything.\n")
-            assert chat.stdout.read(1)
-            chat.send_signal(signal.SIGINT)
-            while b"(stopped)" not in chat.stderr.readline():
-                assert chat.poll() is None
-        os.write(ours, b"\x04")
-        _, err = chat.communicate(timeout=PATIENCE)
-        assert (chat.returncode, err) == (0, b"> \n")
-    finally:
-        stop.cancel()
-        os.close(ours)
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs, "rb") as screen:
+        yield keyboard, screen
+
+
+def read_until(stream, text: bytes) -> None:
+    seen = b""
+    while not seen.endswith(text):
+        piece = stream.read(1)
+        assert piece, f"ended with {seen!r}, without {text!r}"
+        seen += piece
+
+
+def test_ctrl_c_in_a_conversation_ends_the_answer(start, endless, terminal):
+    keyboard, screen = terminal
+    chat = start("chat", endless, "--temperature", "0", stdin=screen)
+    for _ in range(2):
+        read_until(chat.stderr, b"> ")
+        keyboard.write(b"Tell me everything.\n")
+        assert chat.stdout.read(1)
+        chat.send_signal(signal.SIGINT)
+        read_until(chat.stderr, b"(stopped)\n")
+    read_until(chat.stderr, b"> ")
+    keyboard.write(b"\x04")
+    _, err = chat.communicate(timeout=PATIENCE)
+    assert (chat.returncode, err) == (0, b"\n")
+
+
+def test_ctrl_c_between_answers_ends_the_conversation(start, terminal):
+    chat = start("chat", MODEL, *ECHO, stdin=terminal[1])
+    read_until(chat.stderr, b"> ")
+    chat.send_signal(signal.SIGINT)
+    assert chat.communicate(timeout=PATIENCE) == (b"", b"")
+    assert chat.returncode == 130

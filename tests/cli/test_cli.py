@@ -149,6 +149,13 @@ def test_doctor_survives_a_database_that_does_not_answer(run):
     assert "llama_server" in out
 
 
+def test_doctor_finds_a_database_that_cannot_be(run):
+    status, out, err = run("--database", "nonsense", "doctor")
+    assert (status, err) == (1, "")
+    assert "!!  database: the database URL cannot be read" in out
+    assert "llama_server" in out
+
+
 @pytest.fixture
 def server_database(postgres_url):
     """A PostgreSQL database with nothing in it."""

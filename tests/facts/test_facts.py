@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import pytest
 from pydantic import ValidationError
 
@@ -97,11 +99,16 @@ def test_a_call_is_cancelled_or_late():
         call.check()
     with pytest.raises(DeadlineExceeded):
         Call(timeout=1e-9).check()
-    with pytest.raises(InvalidInput):
-        Call(timeout=-1)
-    with pytest.raises(InvalidInput):
-        Call(timeout=float("nan"))
     assert Call().remaining is None
+    assert 0 < Call(timeout=Fraction(7, 2)).remaining <= 3.5
+
+
+@pytest.mark.parametrize("timeout", ["5", b"5", True, [5], 1j, 0, -1, float("nan")])
+def test_a_timeout_that_is_no_positive_number_is_named(timeout):
+    with pytest.raises(InvalidInput, match="timeout") as caught:
+        Call(timeout=timeout)
+    assert caught.value.details["field"] == "timeout"
+    assert repr(timeout) in caught.value.message
 
 
 def test_one_token_cancels_many_calls():

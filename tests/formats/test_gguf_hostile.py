@@ -1,6 +1,7 @@
 """GGUF files that lie. Each is refused, cheaply, and with `FormatError` alone."""
 
 import random
+import sys
 from itertools import pairwise
 from struct import pack
 
@@ -177,11 +178,14 @@ def check(header: GGUFHeader, size: int) -> None:
         getattr(header, read)
 
 
-def test_changed_at_random_it_is_read_soundly_or_refused():
+@pytest.mark.soak
+def test_changed_at_random_it_is_read_soundly_or_refused(rounds):
     original = bytes(small_gguf())
-    choose = random.Random(20)
+    seed = random.randrange(1 << 30)
+    sys.stdout.write(f"seed {seed}\n")  # shown when it fails
+    choose, times = random.Random(seed), rounds(3000, 100_000)
     read = 0
-    for _ in range(3000):
+    for _ in range(times):
         data = bytearray(original)
         for _ in range(choose.randrange(1, 4)):
             data[choose.randrange(len(data) - 132)] = choose.choice(
@@ -190,7 +194,7 @@ def test_changed_at_random_it_is_read_soundly_or_refused():
         if header := outcome(bytes(data)):
             check(header, len(data))
             read += 1
-    assert 0 < read < 3000
+    assert 0 < read < times
 
 
 @settings(deadline=None, max_examples=300)

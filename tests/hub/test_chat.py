@@ -192,6 +192,7 @@ def test_a_timeout_counts_what_comes_before_the_answer(hub, server):
     [
         ({"messages": []}, "messages"),
         ({"messages": ""}, "messages.0.content"),
+        ({"messages": " \n"}, "messages.0.content"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "wizard"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
         ({"messages": [{"role": "system", "content": "x"}]}, "nothing to answer"),

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 WRITER = """
     import json, random, sys, time
     from modelhub.facts import JobKind, JobStatus, RepoId
@@ -72,15 +74,16 @@ def run_together(url, seconds, *scripts):
     for process in crowd:
         process.stdin.write("go\n")
         process.stdin.flush()
-    ended = [process.communicate(timeout=120) for process in crowd]
+    ended = [process.communicate(timeout=300) for process in crowd]
     assert [process.returncode for process in crowd] == [0] * len(crowd), [error for _, error in ended]
     return [json.loads(output) for output, _ in ended]
 
 
-def test_writers_and_readers_in_several_processes(tmp_path):
+@pytest.mark.soak
+def test_writers_and_readers_in_several_processes(tmp_path, rounds):
     """The file does not exist when they begin: they also make it, and its schema, together."""
     url = f"sqlite:///{tmp_path}/modelhub.db"
-    results = run_together(url, 4, WRITER, WRITER, READER, READER)
+    results = run_together(url, rounds(4, 60), WRITER, WRITER, READER, READER)
     assert all(result["count"] > 0 for result in results)
 
     from modelhub.registry import Registry

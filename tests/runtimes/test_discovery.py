@@ -66,6 +66,38 @@ class Raising(EchoRuntime):
         raise OSError("no such library")
 
 
+class Leaving(EchoRuntime):
+    name = "leaving"
+
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        raise SystemExit("goodbye")
+
+
+class Nameless(EchoRuntime):
+    name = "nameless"
+
+    def version(self) -> str:
+        raise ImportError("libfoo.so.1: cannot open shared object file")
+
+
+class Absent(Nameless):
+    requires = ("no_such_engine",)
+
+
+class Shy(EchoRuntime):
+    name = "shy"
+
+    @property
+    def formats(self) -> tuple[str, ...]:  # type: ignore[override]
+        raise RuntimeError("not now")
+
+
+class OddInstall(EchoRuntime):
+    name = "unsold"
+    install = None  # type: ignore[assignment]
+
+
 class OddPriority(EchoRuntime):
     name = "odd"
     priority = "high"  # type: ignore[assignment]
@@ -177,7 +209,11 @@ def test_a_broken_plugin_breaks_only_its_own_use(name: str, value: str, says: st
     ("name", "value", "says"),
     [
         ("raising", bad("Raising"), "OSError: no such library"),
-        ("odd", bad("OddPriority"), "priority"),
+        ("odd", bad("OddPriority"), "has no int as 'priority', but 'high'"),
+        ("unsold", bad("OddInstall"), "has no str as 'install', but None"),
+        ("leaving", bad("Leaving"), "cannot be described: SystemExit: goodbye"),
+        ("nameless", bad("Nameless"), "cannot be described: ImportError: libfoo.so.1"),
+        ("shy", bad("Shy"), "cannot be described: RuntimeError: not now"),
     ],
 )
 def test_a_plugin_that_cannot_be_described_hides_no_other(name: str, value: str, says: str) -> None:
@@ -187,6 +223,45 @@ def test_a_plugin_that_cannot_be_described_hides_no_other(name: str, value: str,
     assert "poor-plugin 0.1" in broken.reason
     assert says in broken.reason
     assert broken.install == "pip install --upgrade poor-plugin"
+
+
+def test_a_version_is_not_asked_of_what_is_not_installed() -> None:
+    (view,) = of(point("nameless", bad("Absent"))).views()
+    assert view.reason == "needs no_such_engine, which is not installed"
+
+
+@pytest.mark.parametrize(
+    ("module", "installed"),
+    [
+        ("json", True),
+        ("json.tool", True),
+        ("os.path", True),
+        ("sys", True),
+        ("xml.etree.ElementTree", True),
+        ("no_such_package.sub", False),
+        ("json.no_such_module", False),
+        ("this.is_no_package", False),
+        ("halted", True),
+        ("halted.sub", True),
+        ("halted.deep.er", True),
+        ("halted.deep.est", False),
+        ("stopped", False),
+    ],
+)
+def test_a_required_module_is_looked_for_and_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, installed: bool
+) -> None:
+    (tmp_path / "halted" / "deep").mkdir(parents=True)
+    (tmp_path / "halted" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "halted" / "sub.py").touch()
+    (tmp_path / "halted" / "deep" / "er.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "stopped", None)
+
+    class Wanting(EchoRuntime):
+        requires = (module,)
+
+    assert Wanting.missing() == (() if installed else (module,))
 
 
 def test_a_runtime_whose_engine_is_not_installed() -> None:

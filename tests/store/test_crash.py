@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from modelhub.refs import Digest
 from modelhub.store import FileLedger, Store
 from modelhub.store.testing import pattern, put
@@ -15,7 +17,6 @@ from modelhub.store.testing import pattern, put
 from .hands import names
 from .writer import blob_of
 
-ROUNDS = 10
 KNOWN = {Digest.of(blob_of(number)) for number in range(40)}
 
 
@@ -44,13 +45,15 @@ def audit(root):
     return blobs, files
 
 
-def test_writers_that_are_killed_leave_nothing_wrong(tmp_path):
+@pytest.mark.soak
+def test_writers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
+    times = rounds(20, 200)
     seed = random.randrange(1 << 30)
     sys.stdout.write(f"seed {seed}\n")  # shown when it fails
     draw = random.Random(seed)
     root, ledger = tmp_path / "store", tmp_path / "ledger.jsonl"
     killed = 0
-    for n in range(ROUNDS):
+    for n in range(times):
         child = start(root, ledger, seed + n)
         try:
             assert child.stdout.readline() == b"ready\n"
@@ -61,7 +64,7 @@ def test_writers_that_are_killed_leave_nothing_wrong(tmp_path):
             child.wait(30)
             child.stdout.close()
         blobs, files = audit(root)
-    assert killed == ROUNDS
+    assert killed == times
     assert blobs > 0
     left = len(names(root / "tmp"))
     sys.stdout.write(f"{killed} kills, {blobs} blobs, {files} snapshot files, {left} left in tmp\n")

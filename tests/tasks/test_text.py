@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,33 @@ def test_openai_text_parts_are_joined():
 def test_a_part_that_is_no_text_is_refused_by_its_type():
     with pytest.raises(InvalidInput, match="image_url"):
         chat_request([{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}])
+
+
+@pytest.mark.parametrize(
+    "part", [{"type": "text"}, {"type": "text", "text": None}, {"type": "text", "text": 5}]
+)
+def test_a_text_part_without_a_text_is_refused(part):
+    with pytest.raises(InvalidInput, match="under 'text'") as caught:
+        chat_request([{"role": "user", "content": [part]}])
+    assert caught.value.details["field"] == "messages.0.content"
+
+
+def test_an_unknown_key_of_a_message_is_named_with_those_it_has():
+    with pytest.raises(InvalidInput, match=r"messages\.1: unknown key 'name'") as caught:
+        chat_request([{"role": "user", "content": "x"}, {"role": "user", "content": "x", "name": "me"}])
+    assert caught.value.hint == "Its keys are: role, content."
+    assert caught.value.details["field"] == "messages.1.name"
+    with pytest.raises(InvalidInput, match="unknown parameter 'name'") as caught:
+        chat_request("x", name="me")
+    assert "temperature" in caught.value.hint
+    assert "role" not in caught.value.hint
+
+
+@pytest.mark.parametrize("messages", [b"hello", 5, None, {"role": "user", "content": "x"}])
+def test_what_is_no_list_of_messages_is_named(messages):
+    with pytest.raises(InvalidInput, match=type(messages).__name__) as caught:
+        chat_request(messages)
+    assert caught.value.details["field"] == "messages"
 
 
 def test_messages_may_be_made_or_come_from_a_generator():
@@ -63,11 +92,12 @@ def test_what_is_out_of_range_is_named_with_what_came(field, value):
         seed=st.none() | st.integers(0, (1 << 32) - 1),
         stop=st.lists(st.text(min_size=1, max_size=9), max_size=16),
     ),
-    st.text(min_size=1),
+    st.text(min_size=1).filter(str.strip),
 )
 def test_every_good_request_survives_json(params, text):
     request = chat_request(text, **params)
     assert ChatRequest.model_validate_json(request.model_dump_json()) == request
+    assert ChatRequest(**json.loads(json.dumps(request.model_dump()))) == request
 
 
 def test_tasks_are_found_by_every_name_they_have():

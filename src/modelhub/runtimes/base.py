@@ -9,9 +9,9 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import get_importer
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from modelhub.errors import TaskNotSupported
@@ -163,10 +163,11 @@ def _installed(module: str) -> bool:
     """Whether there is such a module. Unlike `find_spec`, imports no package on the way to it."""
     if module in sys.modules:
         return sys.modules[module] is not None
-    package, _, below = module.partition(".")
-    spec = find_spec(package)
-    while spec is not None and below:
-        part, _, below = below.partition(".")
-        folders = spec.submodule_search_locations
-        spec = None if folders is None else PathFinder.find_spec(f"{spec.name}.{part}", folders)
+    name, *below = module.split(".")
+    spec = find_spec(name)
+    for part in below:
+        name = f"{name}.{part}"
+        folders = (spec.submodule_search_locations if spec else None) or ()
+        finders = filter(None, map(get_importer, folders))
+        spec = next(filter(None, (finder.find_spec(name) for finder in finders)), None)
     return spec is not None

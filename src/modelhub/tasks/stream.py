@@ -112,6 +112,7 @@ class Stream(Iterator[C], Generic[C]):
         self.close()
 
     def __del__(self) -> None:
-        # Not when half made, and not so late that what `finish` needs may be gone already.
+        # Not when half made; nor at exit, when what `finish` needs may be gone, or locked for ever by
+        # a daemon thread that was stopped there.
         if hasattr(self, "_inside") and not self._exiting():
             self.close()

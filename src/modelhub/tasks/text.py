@@ -29,7 +29,7 @@ class Message(Fact):
     """One turn of a conversation."""
 
     role: Role
-    content: str = Field(min_length=1)
+    content: str
 
     @field_validator("content", mode="before")
     @classmethod
@@ -38,6 +38,13 @@ class Message(Fact):
         if not isinstance(content, list | tuple):
             return content
         return "".join(map(_part_text, content))
+
+    @field_validator("content")
+    @classmethod
+    def _says_something(cls, content: str) -> str:
+        if not content.strip():
+            raise ValueError("it is empty")
+        return content
 
 
 def _part_text(part: Any) -> str:

@@ -1,0 +1,174 @@
+"""Every fact is JSON by `model_dump()`, and is made again from it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import modelhub.facts
+from modelhub.facts import (
+    BlobRecord,
+    BlobState,
+    Component,
+    Device,
+    Evidence,
+    Fact,
+    FileKind,
+    Job,
+    JobKind,
+    JobStatus,
+    Model,
+    Plan,
+    PlannedFile,
+    Progress,
+    Proof,
+    Provenance,
+    RepoFile,
+    RepoId,
+    RepoListing,
+    RepoRecord,
+    Report,
+    RepoWarning,
+    RuntimeView,
+    Snapshot,
+    SnapshotFile,
+    SyncStatus,
+    Variant,
+    WeightFile,
+)
+from modelhub.refs import Digest
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+COMMIT = "0" * 40
+DIGEST = Digest("a" * 64)
+REPO = RepoId(source="huggingface", vendor="Qwen", name="Qwen3")
+FILE = RepoFile(path="x/a.gguf", size=3, sha256=DIGEST, kind=FileKind.MODEL)
+PART = Component(name="model", repo=REPO.id, commit=COMMIT, files=(FILE,), folder="x")
+VARIANT = Variant(name="q8_0", format="gguf", components=(PART,))
+MODEL = Model(
+    name="a", task="text-generation", category="llm", details={"layers": [1, None]}, variants=(VARIANT,)
+)
+WARNING = RepoWarning(code="gated", text="ask first")
+EVIDENCE = Evidence(subject="a", key="license", value={"is": ["mit", 1.5]}, evidence="card", trust=30)
+PLANNED = PlannedFile(
+    component="model", repo=REPO.id, path=FILE.path, size=3, sha256=DIGEST, present=True
+)
+PROOF = Proof(
+    host="h", device=1, inode=1 << 60, size=3, mtime_ns=1 << 62, ctime_ns=1, recorded_ns=1 << 62
+)
+LINKED = SnapshotFile(path=FILE.path, size=3, sha256=DIGEST, link="hardlink")
+WEIGHTS = WeightFile(repo=REPO.id, path=FILE.path, sha256=DIGEST)
+
+SAMPLES = (
+    REPO,
+    FILE,
+    PART,
+    VARIANT,
+    MODEL,
+    WARNING,
+    EVIDENCE,
+    PLANNED,
+    PROOF,
+    LINKED,
+    WEIGHTS,
+    BlobRecord(
+        digest=DIGEST, size=3, state=BlobState.PRESENT, path="blobs/a", proof=PROOF, verified_at=NOW
+    ),
+    Device(name="cpu", kind="cpu", memory_total=1 << 40, memory_free=1),
+    Job(
+        id=1,
+        kind=JobKind.REPO_SYNC,
+        status=JobStatus.FAILED,
+        key="k",
+        input={"ref": "a"},
+        error={"code": "offline"},
+        created_at=NOW,
+        finished_at=NOW,
+    ),
+    Plan(
+        repo=REPO.id,
+        commit=COMMIT,
+        task=MODEL.task,
+        model=MODEL,
+        choice=VARIANT,
+        runtime=None,
+        device="cpu",
+        memory=5,
+        memory_free=9,
+        fits=True,
+        files=(PLANNED,),
+        why=("best",),
+        steps=(),
+        warnings=(WARNING,),
+    ),
+    Progress(stage="infer", done=1, total=2, unit="steps", preview=bytes(range(256))),
+    Provenance(
+        repo=REPO.id,
+        commit=COMMIT,
+        model="a",
+        variant="q8_0",
+        runtime="echo",
+        runtime_version="1",
+        device="cpu",
+        files=(WEIGHTS,),
+    ),
+    RepoListing(
+        repo=REPO,
+        commit=COMMIT,
+        revision="main",
+        files=(FILE,),
+        source_uri="https://huggingface.co/Qwen/Qwen3",
+        card={"tags": ["x"]},
+        last_modified=NOW,
+    ),
+    RepoRecord(
+        id=1,
+        repo=REPO,
+        source_uri="https://huggingface.co/Qwen/Qwen3",
+        sync_status=SyncStatus.ERROR,
+        sync_error={"code": "offline"},
+        created_at=NOW,
+        last_synced_at=NOW,
+    ),
+    Report(
+        repo=REPO.id,
+        source="huggingface",
+        commit=COMMIT,
+        warnings=(WARNING,),
+        models=(MODEL,),
+        facts=(EVIDENCE,),
+    ),
+    RuntimeView(name="echo", tasks=("text-generation",), formats=("gguf",)),
+    Snapshot(repo=REPO.id, commit=COMMIT, path=Path("/data/a b"), files=(LINKED,)),
+)
+
+
+def test_there_is_a_sample_of_each_kind():
+    public = {getattr(modelhub.facts, name) for name in modelhub.facts.__all__}
+    kinds = {kind for kind in public if isinstance(kind, type) and issubclass(kind, Fact)}
+    assert {type(sample) for sample in SAMPLES} == kinds - {Fact}
+
+
+@pytest.mark.parametrize("fact", SAMPLES, ids=lambda fact: type(fact).__name__)
+def test_a_fact_is_json_and_is_made_again_from_it(fact):
+    kind = type(fact)
+    dumped = fact.model_dump()
+    read = json.loads(json.dumps(dumped))
+    assert read == dumped == json.loads(fact.model_dump_json())
+    assert kind.model_validate(dumped) == fact
+    assert kind(**dumped) == fact
+    assert kind.model_validate_json(json.dumps(dumped)) == fact
+    assert kind.model_validate(fact.model_dump(mode="python")) == fact
+
+
+def test_pythons_own_values_and_the_other_arguments_are_still_there():
+    snapshot = SAMPLES[-1]
+    assert snapshot.model_dump(mode="python", include={"path"}) == {"path": Path("/data/a b")}
+    assert snapshot.model_dump(include={"path"}) == {"path": "/data/a b"}
+    assert "fetched_bytes" not in snapshot.model_dump(exclude_defaults=True)
+
+
+def test_a_preview_that_is_no_base64_is_refused():
+    with pytest.raises(ValueError, match="preview"):
+        Progress(stage="infer", done=1, preview="é")
