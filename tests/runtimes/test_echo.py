@@ -42,7 +42,9 @@ class TestEcho(RuntimeContract):
     def test_it_runs_anywhere(self, subject: Subject) -> None:
         variant = subject.bundle.variant
         assert subject.runtime.supports(variant, on_another_device("cuda")).ok
-        assert subject.runtime.footprint(subject.bundle.model, variant, {}) == 0
+        assert subject.runtime.footprint(
+            subject.bundle.model, variant, find_device("cpu"), {}
+        ) == Footprint(total=0)
 
     def test_the_delay_has_bounds(self, subject: Subject) -> None:
         with pytest.raises(InvalidInput, match="delay"):

@@ -56,7 +56,9 @@ def model_of(path: Path, hidden: int, layers: int, context: int) -> Model:
 
 
 def footprint(model: Model, **options: object) -> int:
-    return LlamaServerRuntime().footprint(model, model.variants[0], options)
+    predicted = LlamaServerRuntime().footprint(model, model.variants[0], find_device("cpu"), options)
+    assert predicted.per_device == {}
+    return predicted.total
 
 
 def test_a_longer_context_takes_more_and_never_more_than_the_model_has(tmp_path: Path) -> None:

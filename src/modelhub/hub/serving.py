@@ -119,7 +119,7 @@ class Serving:
         try:
             runtime = self.runtimes.load(view.name)
             support = runtime.supports(variant, device)
-            memory = runtime.footprint(model, variant, options)
+            memory = runtime.footprint(model, variant, device, options).total
         except Exception as error:
             # A plugin that fails here is only not to be had; the others are.
             log.exception("runtime_broken", extra={"runtime_type": view.name})

@@ -1,6 +1,15 @@
 """What runs a model: the contract, discovery, devices, instances, and one file an engine."""
 
-from modelhub.runtimes.base import API_VERSION, Bundle, Capabilities, Instance, Parts, Runtime, Support
+from modelhub.runtimes.base import (
+    API_VERSION,
+    Bundle,
+    Capabilities,
+    Footprint,
+    Instance,
+    Parts,
+    Runtime,
+    Support,
+)
 from modelhub.runtimes.devices import devices, find_device
 from modelhub.runtimes.discovery import RuntimeEntry, Runtimes
 from modelhub.runtimes.instances import InstanceKey, Instances, InstanceState, Lease, SharedParts
@@ -9,6 +18,7 @@ __all__ = [
     "API_VERSION",
     "Bundle",
     "Capabilities",
+    "Footprint",
     "Instance",
     "InstanceKey",
     "InstanceState",

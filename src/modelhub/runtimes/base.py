@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import get_importer
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+
+from pydantic import Field
 
 from modelhub.errors import TaskNotSupported
 from modelhub.facts import Call, Device, Fact, Model, Variant
@@ -29,6 +31,16 @@ class Support(Fact):
 
     ok: bool
     reason: str = ""
+
+
+class Footprint(Fact):
+    """Predicted memory in bytes, weights and working space.
+
+    `per_device` is the memory of each device by its name (`cuda:0`), where it is more than one.
+    """
+
+    total: Annotated[int, Field(ge=0)]
+    per_device: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
 
 
 class Capabilities(Fact):
@@ -152,11 +164,17 @@ class Runtime(ABC):
             return Support(ok=True)
         return Support(ok=False, reason=f"{self.name} reads {', '.join(self.formats)}")
 
-    def footprint(self, model: Model, variant: Variant, options: Mapping[str, Any]) -> int:  # noqa: ARG002
-        """Predicted memory in bytes, weights and working space. By default: the files plus a fifth
-        and half a GiB, as `accelerate estimate-memory` does.
+    def footprint(
+        self,
+        model: Model,  # noqa: ARG002 - for subclasses
+        variant: Variant,
+        device: Device,  # noqa: ARG002
+        options: Mapping[str, Any],  # noqa: ARG002
+    ) -> Footprint:
+        """The memory that `variant` will take on `device`. By default: the files plus a fifth and
+        half a GiB, as `accelerate estimate-memory` does.
         """
-        return variant.bytes * 6 // 5 + (1 << 29)
+        return Footprint(total=variant.bytes * 6 // 5 + (1 << 29))
 
 
 def _installed(module: str) -> bool:

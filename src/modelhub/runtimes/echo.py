@@ -14,7 +14,15 @@ from pydantic import Field
 
 from modelhub.errors import EngineError, TaskNotSupported
 from modelhub.facts import Call, Device, Fact, Model, Variant
-from modelhub.runtimes.base import Bundle, Capabilities, Instance, Parts, Runtime, Support
+from modelhub.runtimes.base import (
+    Bundle,
+    Capabilities,
+    Footprint,
+    Instance,
+    Parts,
+    Runtime,
+    Support,
+)
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
@@ -54,8 +62,14 @@ class EchoRuntime(Runtime):
     def supports(self, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - it reads nothing
         return Support(ok=True)
 
-    def footprint(self, model: Model, variant: Variant, options: Mapping[str, Any]) -> int:  # noqa: ARG002
-        return 0
+    def footprint(
+        self,
+        model: Model,  # noqa: ARG002 - it reads nothing
+        variant: Variant,  # noqa: ARG002
+        device: Device,  # noqa: ARG002
+        options: Mapping[str, Any],  # noqa: ARG002
+    ) -> Footprint:
+        return Footprint(total=0)
 
 
 class EchoInstance(Instance):

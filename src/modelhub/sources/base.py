@@ -53,9 +53,11 @@ class Source(ABC):
 
     @abstractmethod
     def open(
-        self, listing: RepoListing, file: RepoFile, start: int = 0
+        self, listing: RepoListing, file: RepoFile, start: int = 0, end: int | None = None
     ) -> AbstractContextManager[ByteStream]:
-        """The file's bytes from `start` on.
+        """The bytes `start` (inclusive) to `end` (exclusive; the file's end if `None`, or beyond it).
+
+        An empty range is an empty stream.
 
         Raises:
             FileNotInRepository, AccessDenied, SourceUnavailable

@@ -102,6 +102,26 @@ class SourceContract:
             assert drain(source, listing, file, start, buffer_size=1000) == data[start:], start
         source.close()
 
+    def test_open_gives_the_range(self) -> None:
+        source, listing, file, data = self._largest()
+        size = len(data)
+        for start, end in [
+            (0, 1),
+            (1, size - 1),
+            (size // 2, size // 2 + 1),
+            (0, size),
+            (1, size + 100),
+        ]:
+            found = drain(source, listing, file, start, end, buffer_size=1000)
+            assert found == data[start:end], (start, end)
+        source.close()
+
+    def test_open_of_an_empty_range(self) -> None:
+        source, listing, file, data = self._largest()
+        for start in (0, 2, len(data), len(data) + 100):
+            assert drain(source, listing, file, start, start) == b"", start
+        source.close()
+
     def test_end_of_stream_stays_the_end(self) -> None:
         source, listing, file, data = self._largest()
         with source.open(listing, file, len(data) - 1) as stream:
@@ -165,11 +185,17 @@ class SourceContract:
 
 
 def drain(
-    source: Source, listing: RepoListing, file: RepoFile, start: int = 0, *, buffer_size: int = 1 << 16
+    source: Source,
+    listing: RepoListing,
+    file: RepoFile,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    buffer_size: int = 1 << 16,
 ) -> bytes:
     """Everything that `source.open` gives, read through a buffer of `buffer_size` bytes."""
     buffer, data = memoryview(bytearray(buffer_size)), bytearray()
-    with source.open(listing, file, start) as stream:
+    with source.open(listing, file, start, end) as stream:
         while count := stream.readinto(buffer):
             data += buffer[:count]
     return bytes(data)

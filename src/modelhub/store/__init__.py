@@ -10,7 +10,8 @@ What holds at every moment, whatever dies (the tests do their worst to each line
   hashed, compared with what was promised and made durable, and keep it read-only. Bytes that a disk changed
   afterwards are found by the next use that has no proof, and moved to `quarantine`.
 - **I2** A snapshot's file is whole or absent, and made only from a blob that was vouched for. No
-  symbolic link is followed below the root on the way to it.
+  symbolic link is followed below the root on the way to it. A blob that is set aside takes its hard
+  links out of all snapshots.
 - **I3** Nothing here deletes a blob. What is wrong is moved aside; what a killed writer left in `tmp` is
   no blob, and is removed after a day.
 - **I4** Writers never damage each other. Each has a file of its own in `tmp`; the first to publish

@@ -24,6 +24,7 @@ from modelhub.store.fsops import (
     discard,
     wait_lock,
 )
+from modelhub.store.hardlinks import unlink_all
 from modelhub.store.intake import Expected, Received, sha256_of
 from modelhub.store.ports import Ledger
 
@@ -314,6 +315,8 @@ class Blobs:
         # First the ledger: once the name is free, another may publish and record the right bytes.
         news = {"state": BlobState.QUARANTINED, "proof": None, "verified_at": None}
         self._ledger.record([record.model_copy(update=news)])
+        # Before it is moved: who dies in between finds the blob, and this, again.
+        self._unlink_from_snapshots(digest)
         kept = self._move_aside(digest)
         fields = {
             "hash": digest,
@@ -331,6 +334,16 @@ class Blobs:
             actual=actual,
             digests=[digest],
         )
+
+    def _unlink_from_snapshots(self, digest: Digest) -> None:
+        """Take the wrong bytes out of the snapshots where they are a second name of this file."""
+        look = self.look(digest)
+        if look is None or not modes.S_ISREG(look.st_mode):
+            return
+        with self._folders.errors("unlink", digest):
+            gone = unlink_all(self._folders, (look.st_dev, look.st_ino), look.st_nlink - 1)
+        for path in gone:
+            _log.warning("snapshot_file_removed", extra={"hash": digest, "file_path": path})
 
     def _move_aside(self, digest: Digest) -> str:
         kept = unique(digest)

@@ -5,7 +5,6 @@ the store calls the operating system.
 """
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+from modelhub.errors import StoreUnavailable
+
+try:
+    import fcntl
+except ImportError as error:
+    raise StoreUnavailable(
+        "modelhub's store needs a POSIX system: Linux or macOS",
+        hint="On Windows, run it in WSL.",
+    ) from error
 
 Check = Callable[[], None]
 OnBytes = Callable[[int], None]

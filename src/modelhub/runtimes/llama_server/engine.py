@@ -8,7 +8,6 @@ last moment of a load.
 import ctypes
 import logging
 import os
-import shutil
 import stat
 import threading
 import weakref
@@ -17,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.errors import LoadFailed
+from modelhub.runtimes.llama_server.folder import SOCKET, SocketFolder
+from modelhub.runtimes.llama_server.forks import end_children_early
 from modelhub.runtimes.llama_server.reason import ask_why
-from modelhub.runtimes.llama_server.server import SOCKET, EngineSettings, socket_folder, start_server
+from modelhub.runtimes.llama_server.server import EngineSettings, start_server
 from modelhub.runtimes.signals import kept_handlers
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,9 @@ _one_start_at_a_time = threading.Lock()
 class Engine:
     """A running engine. Close it when no `ask` is under way."""
 
-    def __init__(self, held: list[Any], folder: Path) -> None:
+    def __init__(self, held: list[Any], folder: SocketFolder) -> None:
         self._held = held  # the only reference to the server: the engine stops when it goes
-        self._socket = folder / SOCKET
+        self._socket = folder.path / SOCKET
         # At the end of the program too: an engine whose threads outlive the interpreter may crash it.
         self._stop = weakref.finalize(self, _stop, held, folder, os.getpid())
 
@@ -48,12 +49,13 @@ class Engine:
             LoadFailed: with the engine's own words where it can be made to say them.
         """
         read_ahead(files)
-        folder = socket_folder()
+        end_children_early()
+        folder = SocketFolder()
         try:
             with _one_start_at_a_time, kept_handlers():
-                held = [start_server(settings, folder)]
+                held = [start_server(settings, folder.path)]
         except BaseException as error:
-            shutil.rmtree(folder)
+            folder.remove()
             if isinstance(error, Exception):
                 raise _load_failed(settings, error) from error
             raise
@@ -103,13 +105,13 @@ def read_ahead(files: Iterable[Path]) -> None:
                 pass
 
 
-def _stop(held: list[Any], folder: Path, pid: int) -> None:
+def _stop(held: list[Any], folder: SocketFolder, pid: int) -> None:
     if os.getpid() != pid:
         # After a fork the engine's threads exist only in the parent, and so does the right to stop it.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(held[0]))
         return
     held.clear()
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.remove()
 
 
 def _load_failed(settings: EngineSettings, error: Exception) -> LoadFailed:

@@ -7,28 +7,30 @@ process of its own, whose standard error is ours to read: `python -m …reason S
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
 
-from modelhub.runtimes.llama_server.server import EngineSettings, socket_folder, start_server
+from modelhub.runtimes.llama_server.folder import SocketFolder
+from modelhub.runtimes.llama_server.server import EngineSettings, start_server
 
 _ERRORS_ONLY = 1
 _PATIENCE = 30.0
 _LONGEST = 300
 _ERROR_LINE = re.compile(r"^\S+ E (.*)$", re.MULTILINE)
+_NEEDED = re.compile(
+    "PATH|HOME|TMPDIR|TEMP|TMP|TZ|LANG|LANGUAGE|LC_.*|VIRTUAL_ENV|PYTHON.*|LD_.*|DYLD_.*|OMP_.*"
+)
 _SAYS_WHY = re.compile(r"error loading model: (.*)|^\s*\w*: (failed .*)")
 
 
 def ask_why(settings: EngineSettings) -> str:
     """The engine's own words on a load that failed; empty when it has none, or loads this time."""
     command = [sys.executable, "-m", __name__, json.dumps(asdict(settings))]
-    paths = os.pathsep.join(filter(None, sys.path))
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, "PYTHONPATH": paths},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
@@ -37,6 +39,12 @@ def ask_why(settings: EngineSettings) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"it does not say why ({type(error).__name__} when asked)"
     return read_reason(done.stderr.decode(errors="replace"))
+
+
+def _environment() -> dict[str, str]:
+    """What Python and the engine need, and no more: the child reads a file that is not sound."""
+    passed = {key: value for key, value in os.environ.items() if _NEEDED.fullmatch(key)}
+    return {**passed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def read_reason(log: str) -> str:
@@ -50,13 +58,13 @@ def read_reason(log: str) -> str:
 
 def main(settings: str) -> None:
     """Try the load, with the engine's errors on standard error."""
-    folder = socket_folder()
+    folder = SocketFolder()
     try:
-        start_server(EngineSettings(**json.loads(settings)), folder, _ERRORS_ONLY)
+        start_server(EngineSettings(**json.loads(settings)), folder.path, _ERRORS_ONLY)
     except RuntimeError:
         sys.exit(1)
     finally:
-        shutil.rmtree(folder)
+        folder.remove()
 
 
 if __name__ == "__main__":

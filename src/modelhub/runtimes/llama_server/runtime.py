@@ -11,7 +11,7 @@ from pydantic import Field
 from modelhub.errors import InvalidInput, LoadFailed, RuntimeNotInstalled
 from modelhub.facts import Device, Fact, Model, Variant
 from modelhub.formats import RangeReader, read_gguf
-from modelhub.runtimes.base import Bundle, Instance, Parts, Runtime, Support
+from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support
 from modelhub.runtimes.llama_server.engine import Engine
 from modelhub.runtimes.llama_server.instance import LlamaServerInstance
 from modelhub.runtimes.llama_server.memory import predicted_bytes
@@ -66,13 +66,17 @@ class LlamaServerRuntime(Runtime):
             return Support(ok=False, reason=f"{self.name} runs on the CPU, not on {device.name}")
         return super().supports(variant, device)
 
-    def footprint(self, model: Model, variant: Variant, options: Mapping[str, Any]) -> int:
+    def footprint(
+        self, model: Model, variant: Variant, device: Device, options: Mapping[str, Any]
+    ) -> Footprint:
         # Options of another runtime may come here too; those that are wrong are refused by `load`.
         asked = options.get("n_ctx")
         wanted = asked if isinstance(asked, int) and asked > 0 else DEFAULT_CONTEXT
         n_ctx = min(_rounded(wanted), model.context_length or wanted)
         predicted = predicted_bytes(model, variant, n_ctx, DEFAULT_BATCH)
-        return super().footprint(model, variant, options) if predicted is None else predicted
+        if predicted is None:
+            return super().footprint(model, variant, device, options)
+        return Footprint(total=predicted)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         build_request(LlamaServerOptions, **options)

@@ -1,17 +1,13 @@
 """How the engine's library is called: `xllamacpp`, https://github.com/xorbitsai/xllamacpp."""
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelhub.runtimes.llama_server.folder import SOCKET
+
 QUIET = -1
 """The engine's log level at which it prints nothing; it is the same for all engines of a process."""
-
-SOCKET = "engine.sock"
-_LONGEST_SOCKET_PATH = 100
-"""Bytes; systems allow 103 (macOS) to 107 (Linux)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +52,3 @@ def start_server(settings: EngineSettings, folder: Path, verbosity: int = QUIET)
     # Answered by the engine's loop, so it runs from here on. Let go before that, it would never end.
     server.handle_metrics()
     return server
-
-
-def socket_folder() -> Path:
-    """A new folder that only this user can enter, with a path short enough for a socket in it."""
-    folder = Path(tempfile.mkdtemp(prefix="modelhub-"))
-    if len(os.fsencode(folder / SOCKET)) > _LONGEST_SOCKET_PATH:
-        folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="modelhub-", dir="/tmp"))
-    return folder

@@ -1,7 +1,8 @@
 """The Hugging Face hub, or a mirror of it.
 
-huggingface_hub answers what a repository is; its tree and its files come over our own transport,
-which bounds what it reads and keeps the token to the hub's exact origin on every page and redirect.
+Everything comes over our own transport, which bounds what it reads and keeps the token to the hub's
+exact origin on every page and redirect. huggingface_hub says where the hub is, whose token to use and
+which names a repository can have.
 """
 
 import logging
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 from urllib.parse import quote
 
 from modelhub.errors import (
@@ -18,6 +19,7 @@ from modelhub.errors import (
     InvalidReference,
     ModelHubError,
     Offline,
+    RepositoryNotFound,
     RevisionNotFound,
     SourceError,
 )
@@ -25,26 +27,26 @@ from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.refs import ModelRef
 from modelhub.sources.base import ByteStream, Source
 from modelhub.sources.cards import clean_card, clean_name, clean_tags, license_name
-from modelhub.sources.huggingface.info import card_of, read_info
+from modelhub.sources.huggingface.info import MAX_INFO, Info, info_path, read_info
 from modelhub.sources.huggingface.refusals import Asked
 from modelhub.sources.huggingface.tree import (
     MAX_ENTRIES,
-    entries,
+    checked_files,
     is_commit,
+    page_files,
     parse_json,
     ref_names,
-    repo_files,
     unusable,
 )
 from modelhub.sources.names import nearest
 from modelhub.sources.transport import Address, Request, Stream, Transport, redact
 
-if TYPE_CHECKING:
-    from huggingface_hub import ModelInfo
-
 LOG = logging.getLogger(__name__)
 
-_MAX_PAGE = 64 << 20  # bytes; a thousand entries are some 300 kB
+# Bytes. An entry with all its hashes is 330 and its path, one without some 110: a mirror can give
+# 20,000 of the longest in one page, and pages of any size hold MAX_ENTRIES in all.
+_MAX_PAGE = 8 << 20
+_MAX_TREE = 64 << 20
 _MAX_PAGES = 10_000
 _MAX_REFS = 4 << 20  # bytes
 
@@ -92,9 +94,15 @@ class HuggingFaceSource(Source):
                 hint="A repository of the hub is named vendor/name.",
                 field="model",
             )
+        if ref.vendor == "local":
+            raise RepositoryNotFound(
+                f"{ref.id} is no repository of the hub: the vendor local is this machine",
+                hint="Its folders are named by their paths, as in ./folder.",
+                repo=ref.id,
+            )
         asked, token = self._asked(ref.id, ref.revision)
         try:
-            info = read_info(asked, token, self._transport)
+            info = self._info(asked, token)
         except RevisionNotFound as error:
             raise self._with_choices(error, asked, token) from None
         listing = self._listing(info, asked, token)
@@ -124,11 +132,14 @@ class HuggingFaceSource(Source):
         return bytes(view[:done])
 
     @contextmanager
-    def open(self, listing: RepoListing, file: RepoFile, start: int = 0) -> Iterator[ByteStream]:
-        if start >= file.size:
+    def open(
+        self, listing: RepoListing, file: RepoFile, start: int = 0, end: int | None = None
+    ) -> Iterator[ByteStream]:
+        end = None if end is None or end >= file.size else end
+        if start >= (file.size if end is None else end):
             yield _Nothing()
             return
-        with self._stream(listing, file, start, None) as stream:
+        with self._stream(listing, file, start, end) as stream:
             yield stream
 
     def close(self) -> None:
@@ -150,13 +161,27 @@ class HuggingFaceSource(Source):
             )
         return stream
 
-    def _listing(self, info: "ModelInfo", asked: Asked, token: str | None) -> RepoListing:
+    def _info(self, asked: Asked, token: str | None) -> Info:
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id
+
+        try:
+            validate_repo_id(asked.repo)
+        except HFValidationError as error:
+            raise InvalidReference(
+                f"no name of a repository: {error}",
+                hint="A repository of the hub is named vendor/name.",
+                field="model",
+            ) from None
+        request = self._request(info_path(asked.repo, asked.revision), asked, token)
+        return read_info(self._transport.page(request, MAX_INFO).body, str(request.address))
+
+    def _listing(self, info: Info, asked: Asked, token: str | None) -> RepoListing:
         what = f"{asked.endpoint}/api/models/{asked.repo}"
         if not is_commit(info.sha):
             raise unusable(what, f"its commit is {info.sha!r:.60}")
-        assert info.sha is not None
         repo = _repo_id(info.id, what)
-        card = clean_card(card_of(info), repo.id)
+        card = clean_card(info.card, repo.id)
         tags = clean_tags(info.tags)
         return RepoListing(
             repo=repo,
@@ -169,8 +194,8 @@ class HuggingFaceSource(Source):
             pipeline_tag=clean_name(info.pipeline_tag),
             library_name=clean_name(info.library_name),
             license=license_name(card, tags),
-            gated=bool(info.gated),
-            private=bool(info.private),
+            gated=info.gated,
+            private=info.private,
             last_modified=info.last_modified,
         )
 
@@ -178,14 +203,17 @@ class HuggingFaceSource(Source):
         path = f"api/models/{quote(repo.id)}/tree/{commit}?recursive=true&expand=false"
         request = self._request(path, asked, token)
         what, seen = str(request.address), {request.address}
-        found: list[dict[str, Any]] = []
+        found: list[RepoFile] = []
+        count = size = 0
         while True:
             page = self._transport.page(request, _MAX_PAGE)
-            found += entries(page.body, what)
-            if len(found) > MAX_ENTRIES:
-                raise unusable(what, f"it has more than {MAX_ENTRIES:,} entries")
+            entries, files = page_files(page.body, what)
+            found += files
+            count, size = count + entries, size + len(page.body)
+            if count > MAX_ENTRIES or size > _MAX_TREE:
+                raise unusable(what, f"it has more than {MAX_ENTRIES:,} entries or {_MAX_TREE:,} bytes")
             if page.next is None:
-                return repo_files(found, what)
+                return checked_files(found)
             if page.next in seen or len(seen) >= _MAX_PAGES:
                 raise unusable(what, "its pages do not end")
             seen.add(page.next)

@@ -1,30 +1,23 @@
-"""What huggingface_hub's client says of a repository, its errors brought into our tree."""
+"""What the hub says of a repository: a short answer, read within bounds and then field by field.
 
-from importlib.metadata import version
-from typing import TYPE_CHECKING
+Format: `GET /api/models/{id}[/revision/{revision}]?expand=…`, the fields that huggingface_hub reads
+into its `ModelInfo` (huggingface.co/docs/hub/api).
+"""
 
-from modelhub.errors import InvalidReference, ModelHubError, Offline
-from modelhub.sources.huggingface.refusals import Asked
-from modelhub.sources.huggingface.tree import unusable
-from modelhub.sources.transport import (
-    RETRY_STATUS,
-    Address,
-    Refusal,
-    Transient,
-    Transport,
-    busy,
-    clean_message,
-    retry_after,
-    unavailable,
-)
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
-if TYPE_CHECKING:
-    from huggingface_hub import ModelInfo
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.hf_api import ExpandModelProperty_T
+from modelhub.sources.huggingface.tree import parse_json, unusable
+
+MAX_INFO = 4 << 20  # bytes; cards with thousands of benchmark results come near one
+# Counted before anything is parsed: what JSON holds costs far more memory than its text.
+_MAX_CONTAINERS = 50_000
+_MAX_COMMAS = 200_000
 
 # Only these: a list of siblings would be the whole tree once more, of any size.
-_WANTED: "list[ExpandModelProperty_T]" = [
+_WANTED = (
     "cardData",
     "disabled",
     "gated",
@@ -34,63 +27,63 @@ _WANTED: "list[ExpandModelProperty_T]" = [
     "private",
     "sha",
     "tags",
-]
+)
 
 
-def read_info(asked: Asked, token: str | None, transport: Transport) -> "ModelInfo":
-    """The repository's facts at `asked.revision`, asked with the patience of `transport`.
+class Info(NamedTuple):
+    """A repository's facts, as the hub states them: nothing here is checked but `last_modified`."""
+
+    id: object
+    sha: object
+    card: Mapping[str, object]
+    tags: object
+    pipeline_tag: object
+    library_name: object
+    gated: bool
+    private: bool
+    last_modified: datetime | None
+
+
+def info_path(repo: str, revision: str | None) -> str:
+    """The path and query to ask for, below the endpoint."""
+    at = "" if revision is None else f"/revision/{quote(revision, safe='')}"
+    return f"api/models/{quote(repo)}{at}?{urlencode([('expand', name) for name in _WANTED])}"
+
+
+def read_info(body: bytes, what: str) -> Info:
+    """The facts in an answer.
 
     Raises:
-        RepositoryNotFound, RevisionNotFound, GatedRepository, AccessDenied
-        Offline: when huggingface_hub is told to be.
-        SourceUnavailable: when the hub cannot be reached, or keeps failing.
         SourceError: for an answer that is none.
     """
-    return transport.retry.run(lambda: _ask(asked, token, transport.read_timeout))
-
-
-def _ask(asked: Asked, token: str | None, timeout: float) -> "ModelInfo":
-    from httpx2 import HTTPError
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    api = HfApi(asked.endpoint, token or False, "modelhub", version("modelhub"))
-    what = f"{asked.endpoint}/api/models/{asked.repo}"
-    try:
-        return api.model_info(asked.repo, revision=asked.revision, timeout=timeout, expand=_WANTED)
-    # Causes that quote the server are not kept, for it may repeat what it was sent.
-    except HfHubHTTPError as error:
-        raise _refused(asked, error, what, token) from None
-    except OfflineModeIsEnabled:
-        raise Offline(f"{what} is needed, and HF_HUB_OFFLINE is set", hint="Unset it.") from None
-    except HFValidationError as error:
-        raise InvalidReference(f"no name of a repository: {error}", field="model") from None
-    except HTTPError as error:
-        raise Transient(unavailable(Address.parse(what).origin, error)) from error
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise unusable(what, f"no model's facts ({type(error).__name__})") from None
-
-
-def card_of(info: "ModelInfo") -> dict[str, object]:
-    """The card's fields as huggingface_hub keeps them, but for the results it makes objects of."""
-    fields: dict[str, object] = getattr(info.card_data, "__dict__", {})
-    return {
-        name: value for name, value in fields.items() if name != "eval_results" and value is not None
-    }
-
-
-def _refused(
-    asked: Asked, error: "HfHubHTTPError", what: str, token: str | None
-) -> ModelHubError | Transient:
-    headers = error.response.headers
-    said = headers.get("X-Error-Message") or error.server_message or ""
-    refusal = Refusal(
-        Address.parse(what),
-        error.response.status_code,
-        headers.get("X-Error-Code", ""),
-        clean_message(said, (token or "",)),
+    if body.count(b"{") + body.count(b"[") > _MAX_CONTAINERS or body.count(b",") > _MAX_COMMAS:
+        raise unusable(what, "it has more values than the facts of any model")
+    said = parse_json(body, what)
+    if not isinstance(said, dict):
+        raise unusable(what, f"no model's facts but a {type(said).__name__}")
+    return Info(
+        said.get("id"),
+        said.get("sha"),
+        _card(said.get("cardData")),
+        said.get("tags"),
+        said.get("pipeline_tag"),
+        said.get("library_name"),
+        bool(said.get("gated")),
+        bool(said.get("private")),
+        _moment(said.get("lastModified"), what),
     )
-    if refusal.status not in RETRY_STATUS:
-        return asked.error(refusal)
-    after = retry_after(headers.get("Retry-After"), headers.get("RateLimit"))
-    return Transient(busy(refusal, after), after)
+
+
+def _card(card: object) -> Mapping[str, object]:
+    fields: Mapping[str, object] = card if isinstance(card, dict) else {}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _moment(text: Any, what: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        raise unusable(what, f"it was last modified at {text!r:.60}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

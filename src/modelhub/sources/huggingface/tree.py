@@ -6,7 +6,7 @@ Format: `GET /api/models/{id}/tree/{commit}?recursive=true`, an array of
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from modelhub.errors import SourceError
@@ -15,6 +15,10 @@ from modelhub.refs import Digest, RepoPath, check_tree
 
 MAX_ENTRIES = 100_000
 MAX_SIZE = 1 << 53  # bytes
+# Of one page, counted before it is parsed: what JSON holds costs far more memory than its text. An
+# entry has at most two objects and eight commas, and a name may have some more of either.
+_MAX_CONTAINERS = 2 * MAX_ENTRIES
+_MAX_COMMAS = 400_000
 _GIT_OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -31,29 +35,32 @@ def parse_json(body: bytes, what: str) -> Any:
         raise unusable(what, "it is not JSON") from None
 
 
-def entries(body: bytes, what: str) -> list[dict[str, Any]]:
-    """The entries of one page of a tree.
+def page_files(body: bytes, what: str) -> tuple[int, list[RepoFile]]:
+    """How many entries one page of a tree has, and those that are files.
 
     Raises:
-        SourceError: when the page is not an array of objects.
+        UnsafePath: when a name would leave its folder.
+        SourceError: when the page is not an array of objects, or has more of them than a tree, and
+            for a size or hash that cannot be.
     """
+    if body.count(b"{") + body.count(b"[") > _MAX_CONTAINERS or body.count(b",") > _MAX_COMMAS:
+        raise unusable(what, "it has more values than any page of a tree")
     page = parse_json(body, what)
     if not isinstance(page, list) or not all(isinstance(entry, dict) for entry in page):
         raise unusable(what, "it is not an array of objects")
-    return page
+    files = (entry for entry in page if entry.get("type") == "file")
+    return len(page), [_file(RepoPath(_path(entry, what)), entry, what) for entry in files]
 
 
-def repo_files(found: Sequence[dict[str, Any]], what: str) -> tuple[RepoFile, ...]:
-    """The files among a whole tree's entries, sorted by path.
+def checked_files(found: Iterable[RepoFile]) -> tuple[RepoFile, ...]:
+    """The files of a whole tree, sorted by path.
 
     Raises:
-        UnsafePath: when a name would leave its folder, or two names are one on some system.
-        SourceError: for a size or hash that cannot be.
+        UnsafePath: when two names are one on some system.
     """
-    files = [entry for entry in found if entry.get("type") == "file"]
-    paths = check_tree(_path(entry, what) for entry in files)
-    named = sorted(zip(paths, files, strict=True), key=lambda pair: pair[0])
-    return tuple(_file(path, entry, what) for path, entry in named)
+    files = tuple(sorted(found, key=lambda file: file.path))
+    check_tree(file.path for file in files)
+    return files
 
 
 def ref_names(refs: Any) -> tuple[str, ...]:

@@ -69,22 +69,25 @@ class LocalSource(Source):
             return b""
         data = bytearray(end - start)
         view, done = memoryview(data), 0
-        with self._opened(listing, file, start) as stream:
+        with self._opened(listing, file, start, end) as stream:
             while done < len(data) and (count := stream.readinto(view[done:])):
                 done += count
             stream.check()
         return bytes(view[:done])
 
     def open(
-        self, listing: RepoListing, file: RepoFile, start: int = 0
+        self, listing: RepoListing, file: RepoFile, start: int = 0, end: int | None = None
     ) -> AbstractContextManager[ByteStream]:
-        return self._opened(listing, file, start)
+        return self._opened(listing, file, start, end)
 
     @contextmanager
-    def _opened(self, listing: RepoListing, file: RepoFile, start: int) -> Iterator["_FileStream"]:
+    def _opened(
+        self, listing: RepoListing, file: RepoFile, start: int, end: int | None
+    ) -> Iterator["_FileStream"]:
         found = self._found(listing, file)
         with _place_of(listing).open(file.path) as raw:
-            stream = _FileStream(raw, found)
+            stop = found.size if end is None else min(end, found.size)
+            stream = _FileStream(raw, found, max(0, stop - start))
             stream.check()
             raw.seek(start)
             yield stream
@@ -115,14 +118,16 @@ class LocalSource(Source):
 
 
 class _FileStream:
-    """A file's bytes, which must still be those of its listing when they end."""
+    """A file's next `left` bytes, which must still be those of its listing when they end."""
 
-    def __init__(self, raw: BinaryIO, found: Found) -> None:
+    def __init__(self, raw: BinaryIO, found: Found, left: int) -> None:
         self._raw = raw
         self._found = found
+        self._left = left
 
     def readinto(self, buffer: memoryview, /) -> int:
-        count: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        count: int = self._raw.readinto(buffer[: self._left])  # type: ignore[attr-defined]
+        self._left -= count
         if count < len(buffer):
             self.check()
         return count

@@ -7,10 +7,11 @@ that breaks off is asked for again; no message or log shows a header, a query or
 import json
 import logging
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from importlib.metadata import version
 
 from modelhub.errors import (
@@ -23,12 +24,12 @@ from modelhub.errors import (
 )
 from modelhub.sources.transport.address import Address, Origin, redact
 from modelhub.sources.transport.answer import Answer
+from modelhub.sources.transport.bounded import ANSWER_SECONDS, BoundedResponse, EndlessError
 from modelhub.sources.transport.connections import Connection, Pool
 from modelhub.sources.transport.retry import RETRY_STATUS, RetryPolicy, Transient, retry_after
 from modelhub.sources.transport.stream import Stream
 
 __all__ = [
-    "RETRY_STATUS",
     "Address",
     "Origin",
     "Page",
@@ -36,14 +37,9 @@ __all__ = [
     "Request",
     "RetryPolicy",
     "Stream",
-    "Transient",
     "Transport",
-    "busy",
-    "clean_message",
     "plain_error",
     "redact",
-    "retry_after",
-    "unavailable",
 ]
 
 LOG = logging.getLogger(__name__)
@@ -111,7 +107,8 @@ class Transport:
     """Gets bytes over http and https. Safe to use from several threads.
 
     `connect_timeout` and `read_timeout` are in seconds; the second is how long a server may be
-    silent. `proxies` maps `http` and `https` to proxy URLs; by default the system's are used, as
+    silent; `answer_timeout` is how long a page may take in all, and any other answer up to its body.
+    `proxies` maps `http` and `https` to proxy URLs; by default the system's are used, as
     `urllib.request` finds them.
     """
 
@@ -120,11 +117,12 @@ class Transport:
         *,
         connect_timeout: float = 10.0,
         read_timeout: float = 30.0,
+        answer_timeout: float = ANSWER_SECONDS,
         retry: RetryPolicy | None = None,
         context: ssl.SSLContext | None = None,
         proxies: Mapping[str, str] | None = None,
     ) -> None:
-        self.read_timeout = read_timeout
+        self._answer_timeout = answer_timeout
         self.retry = retry or RetryPolicy()
         self._pool = Pool(connect_timeout, read_timeout, context=context, proxies=proxies)
 
@@ -145,6 +143,7 @@ class Transport:
 
         Raises:
             SourceError: when it is longer, and as `stream`.
+        SourceUnavailable: when an attempt takes longer than `answer_timeout`; there is no other then.
         """
         return self.retry.run(lambda: self._page(request, limit))
 
@@ -170,6 +169,7 @@ class Transport:
     def _ranged(self, request: Request, start: int, end: int | None) -> Answer:
         span = f"bytes={start}-{'' if end is None else end - 1}"
         answer = self._follow(request, {"Range": span} if start or end is not None else {})
+        answer.release()
         try:
             answer.align(start, end)
         except BaseException:
@@ -180,8 +180,9 @@ class Transport:
     def _follow(self, request: Request, headers: Mapping[str, str]) -> Answer:
         """The final answer to one attempt. Private headers do not come back once they are dropped."""
         address, private = request.address, request.headers
+        until = time.monotonic() + self._answer_timeout
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._exchange(address, {**_headers(), **headers, **private})
+            answer = self._exchange(address, {**_headers(), **headers, **private}, until)
             if answer.status not in _REDIRECTS:
                 return _accepted(answer, request)
             answer.drain()
@@ -195,11 +196,13 @@ class Transport:
             hint="The server is set up wrongly.",
         )
 
-    def _exchange(self, address: Address, headers: Mapping[str, str]) -> Answer:
+    def _exchange(self, address: Address, headers: Mapping[str, str], until: float) -> Answer:
         try:
-            connection, raw = self._send(address, headers)
+            connection, raw = self._send(address, headers, until)
         except ModelHubError:
             raise
+        except EndlessError as error:
+            raise unavailable(address.origin, error) from error
         except ssl.SSLCertVerificationError as error:
             raise SourceUnavailable(
                 f"{address.origin} shows a certificate that is not trusted: {error.verify_message}",
@@ -211,10 +214,12 @@ class Transport:
             raise Transient(unavailable(address.origin, error)) from error
         return Answer(address, connection, raw, self._pool.give)
 
-    def _send(self, address: Address, headers: Mapping[str, str]) -> tuple[Connection, HTTPResponse]:
+    def _send(
+        self, address: Address, headers: Mapping[str, str], until: float
+    ) -> tuple[Connection, BoundedResponse]:
         connection = self._pool.take(address.origin)
         try:
-            return connection, connection.get(address, headers)
+            return connection, connection.get(address, headers, until)
         except ConnectionError:
             # The server may close an idle connection just as it is used again; that is no failure.
             connection.close()
@@ -225,7 +230,7 @@ class Transport:
             raise
         connection = self._pool.take(address.origin, fresh=True)
         try:
-            return connection, connection.get(address, headers)
+            return connection, connection.get(address, headers, until)
         except BaseException:
             connection.close()
             raise

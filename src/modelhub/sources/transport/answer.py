@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from typing import NamedTuple
 
 from modelhub.errors import SourceError, SourceUnavailable
 from modelhub.sources.transport.address import Address
+from modelhub.sources.transport.bounded import BoundedResponse, EndlessError
 from modelhub.sources.transport.connections import Connection
 from modelhub.sources.transport.retry import Transient
 
@@ -26,14 +27,15 @@ class Span(NamedTuple):
 class Answer:
     """The body of an answer, from byte `start` of the file on.
 
-    A body that ends before its promised length, or breaks off, raises `Transient`.
+    A body that ends before its promised length, or breaks off, raises `Transient`; one that is not
+    there in time `SourceUnavailable`, unless it was `release`d.
     """
 
     def __init__(
         self,
         address: Address,
         connection: Connection,
-        raw: HTTPResponse,
+        raw: BoundedResponse,
         give: Callable[[Connection], None],
     ) -> None:
         self.address = address
@@ -45,6 +47,10 @@ class Answer:
         self._give = give
         self._left = raw.length
         self._closed = False
+
+    def release(self) -> None:
+        """Give the body all the time that it takes."""
+        self._raw.release()
 
     def align(self, start: int, end: int | None) -> None:
         """Make the next byte the one at `start`, and the last the one before `end`.
@@ -73,6 +79,8 @@ class Answer:
             return 0
         try:
             count = self._raw.readinto(buffer[:want])
+        except EndlessError as error:
+            raise self._broken(str(error)).error from error
         except (OSError, HTTPException) as error:
             raise self._broken(type(error).__name__) from error
         if not count and self._left is not None:

@@ -9,13 +9,14 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from functools import cached_property, partial
+from http.client import HTTPConnection, HTTPSConnection
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from modelhub.errors import SourceUnavailable
 from modelhub.sources.transport.address import Address, Origin, redact
+from modelhub.sources.transport.bounded import BoundedResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,21 @@ class Connection:
 
     origin: Origin
     raw: HTTPConnection
+    silence: float  # seconds
     proxy: Proxy | None
     reused: bool = False
     idle_since: float = 0.0
 
-    def get(self, address: Address, headers: Mapping[str, str]) -> HTTPResponse:
-        """Send a GET and read the answer's head."""
+    def get(self, address: Address, headers: Mapping[str, str], until: float) -> BoundedResponse:
+        """Send a GET and read the answer's head; all of it must be there by `until`."""
+        if self.raw.sock is not None:
+            self.raw.sock.settimeout(self.silence)  # an answer before this may have made it shorter
+        # A class or what makes one: http.client only calls it.
+        self.raw.response_class = partial(BoundedResponse, until=until)  # type: ignore[assignment]
         self.raw.request("GET", self._target(address), headers={**headers, **self._proxy_headers()})
-        return self.raw.getresponse()
+        answer = self.raw.getresponse()
+        assert isinstance(answer, BoundedResponse)
+        return answer
 
     @property
     def is_alive(self) -> bool:
@@ -128,14 +136,13 @@ class Pool:
     def _connect(self, origin: Origin) -> Connection:
         proxy = self._proxy(origin)
         raw = self._raw(origin, proxy)
+        raw.response_class = BoundedResponse  # for the head of a tunnel
         try:
             raw.connect()
-            assert isinstance(raw.sock, socket.socket)
-            raw.sock.settimeout(self._read_timeout)
         except BaseException:
             raw.close()
             raise
-        return Connection(origin, raw, proxy)
+        return Connection(origin, raw, self._read_timeout, proxy)
 
     def _raw(self, origin: Origin, proxy: Proxy | None) -> HTTPConnection:
         host, port = (proxy.host, proxy.port) if proxy else (origin.host, origin.port)
