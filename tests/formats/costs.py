@@ -1,14 +1,16 @@
-"""Measures what refusing a file cost: bytes asked for, memory, time."""
+"""Measures what reading or refusing a file costs: bytes asked for, memory, time."""
 
 import time
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from modelhub.errors import FormatError
 from modelhub.formats import RangeReader
+
+T = TypeVar("T")
 
 MEMORY = 50_000_000
 """What one hostile file may cost, in bytes."""
@@ -37,6 +39,18 @@ def refused(
     assert caught.value.hint
     assert caught.value.details["file"] == reader.name
     return caught.value
+
+
+def accepted(read: Callable[[RangeReader], T], reader: RangeReader) -> T:
+    """What `read` makes of the file, within the memory that a hostile one may cost."""
+    tracemalloc.start()
+    try:
+        header = read(reader)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MEMORY
+    return header
 
 
 class Remote:

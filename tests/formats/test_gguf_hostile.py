@@ -14,7 +14,7 @@ from modelhub.formats import GGUFHeader, RangeReader, read_gguf
 from modelhub.formats.gguf.parser import MAX_TENSORS
 
 from .build import ARRAY, GGUF, STRING, UINT8, UINT32, UINT64, array, pair, small_gguf, tensor, text
-from .costs import Remote, refused
+from .costs import Remote, accepted, refused
 
 F32 = 0
 
@@ -35,7 +35,7 @@ LIES = {
     "2^63 tensors": (GGUF(n_tensors=1 << 63), "9,223,372,036,854,775,808 tensors"),
     "a million tensors": (GGUF(n_tensors=(1 << 20) + 1), "tensors, more than"),
     "more tensors than bytes": (GGUF(n_tensors=1000), "of at least 24 bytes each"),
-    "2^64-1 keys": (GGUF(n_pairs=(1 << 64) - 1), "metadata keys, more than 65,536"),
+    "2^64-1 keys": (GGUF(n_pairs=(1 << 64) - 1), "metadata keys, more than 4,096"),
     "more keys than bytes": (GGUF(n_pairs=1000), "of at least 13 bytes each"),
     "array of 2^40 numbers": (GGUF(pairs=[raw_array("x", UINT8, 1 << 40)]), "1,099,511,627,776"),
     "array of 2^40 texts": (GGUF(pairs=[raw_array("x", STRING, 1 << 40)]), "1,099,511,627,776"),
@@ -59,6 +59,15 @@ LIES = {
         GGUF(pairs=[raw_array("x", STRING, 2000) + pack("<Q", 1 << 19) + bytes(16_000)]),
         "ends too soon",
     ),
+    "key that is too long": (
+        GGUF(pairs=[pair("x" * (1 << 16), UINT8, 1)]),
+        "a text claims 65,536 bytes, more than 65,535",
+    ),
+    "tensor name that is too long": (
+        GGUF(tensors=[tensor("x" * 1025, (8,), F32, 0)], data=64),
+        "a text claims 1,025 bytes, more than 1,024",
+    ),
+    "three million texts": (GGUF(pairs=[raw_array("x", STRING, 3 << 20)]), "8 bytes each"),
     "key is not text": (GGUF(pairs=[pair(b"\xff\xfe", UINT8, 1)]), "not UTF-8"),
     "key twice": (GGUF(pairs=[pair("x", UINT8, 1)] * 2), "'x' comes twice"),
     "alignment 0": (GGUF(pairs=[pair("general.alignment", UINT32, 0)]), "power of two"),
@@ -140,10 +149,60 @@ def test_the_largest_header_stays_within_its_memory():
     count = MAX_TENSORS
     tensors = [tensor(f"t{n:05}", (1, 1, 1, 1000 + n % 7000), F32, 32_768 * n) for n in range(count - 1)]
     tensors.append(tensor("last", (1000,), F32, 31))
-    pairs = [pair(f"k{n}", UINT64, (1 << 40) + n) for n in range(1 << 16)]
+    pairs = [pair(f"k{n}", UINT64, (1 << 40) + n) for n in range(1 << 12)]
     remote = Remote(bytes(GGUF(pairs=pairs, tensors=tensors)), 1 << 50)
     error = refused(read_gguf, remote.reader())
     assert "'last'" in error.message
+
+
+WIDE = "\N{GRINNING FACE}"
+MANY = [
+    tensor(f"{n:05}{'x' * 40}", (1, 1, 1, 1000 + n % 7000), F32, 65_536 * n) for n in range(MAX_TENSORS)
+]
+NUMBERS = [array(f"k{n}", UINT64, [(1 << 50) + m for m in range(1024)]) for n in range(17)]
+COSTLY = {
+    "tensors and keys": GGUF(
+        pairs=[pair(f"k{n}", UINT64, (1 << 40) + n) for n in range(1 << 12)], tensors=MANY
+    ),
+    "wide texts": GGUF(pairs=[pair(f"k{n}", STRING, "x" * 1_040_000 + WIDE) for n in range(2)]),
+    "texts that are not UTF-8": GGUF(pairs=[pair("k", STRING, b"\xff" * (1 << 20))]),
+    "wide keys": GGUF(pairs=[pair(f"{n:03}{'x' * 65_000}{WIDE}", UINT8, 1) for n in range(32)]),
+    "short texts": GGUF(
+        pairs=[array(f"k{n}", STRING, ["y" * 90 + WIDE] * 1024) for n in range(17)], tensors=MANY
+    ),
+    "numbers": GGUF(pairs=NUMBERS, tensors=MANY),
+    "empty texts": GGUF(pairs=[raw_array("x", STRING, 1 << 21) + bytes(8 << 21)]),
+}
+
+
+@pytest.mark.parametrize("file", COSTLY.values(), ids=COSTLY)
+def test_what_is_accepted_stays_within_its_memory_too(file):
+    accepted(read_gguf, Remote(bytes(file), 1 << 50).reader())
+
+
+@pytest.mark.parametrize("before", [0, 1 << 20])
+def test_more_texts_than_any_vocabulary_are_refused_before_they_are_walked(before):
+    arrays = [("x", before), ("y", (1 << 21) + 1 - before)]
+    pairs = [raw_array(key, STRING, count) + bytes(8 * count) for key, count in arrays]
+    reader = Remote(bytes(GGUF(pairs=pairs)), 1 << 50).reader()
+    error = refused(read_gguf, reader, bytes_read=8 * before + (4 << 20))
+    assert "more than 2,097,152 texts" in error.message
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        GGUF(pairs=[pair(f"{n:03}{'x' * 65_000}{WIDE}", UINT8, 1) for n in range(33)]),
+        GGUF(tensors=[tensor(f"{n:05}{'x' * 1000}{WIDE}", (1,), F32, 32 * n) for n in range(2100)]),
+        GGUF(
+            pairs=[pair(f"k{n}", STRING, "x" * 1_040_000 + WIDE) for n in range(2)]
+            + [pair("k", STRING, "x" * 100_000)]
+        ),
+    ],
+    ids=["keys", "names", "texts"],
+)
+def test_all_texts_share_one_budget(file):
+    assert "bytes of text" in refused(read_gguf, Remote(bytes(file), 1 << 50).reader()).message
 
 
 def test_cut_at_any_byte_it_is_refused():

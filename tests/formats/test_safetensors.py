@@ -16,11 +16,11 @@ from safetensors.numpy import save, save_file
 from modelhub.errors import FormatError, UnsafePath
 from modelhub.formats import RangeReader, SafetensorsHeader, read_index, read_safetensors
 from modelhub.formats.reader import FIRST_BYTES
-from modelhub.formats.safetensors import DTYPES, MAX_HEADER
+from modelhub.formats.safetensors import DTYPES, MAX_HEADER, MAX_TENSORS
 from modelhub.refs import Precision, RepoPath
 
 from .build import safetensors, small_safetensors
-from .costs import Remote, refused
+from .costs import Remote, accepted, refused
 
 
 def read(data: bytes, **options: Any) -> SafetensorsHeader:
@@ -148,6 +148,18 @@ BOTH_PARSERS_REFUSE = {
     "name is half a pair": (safetensors(rb'{"\ud800":' + GOOD + b"}", 1), "not JSON"),
     "control character": (safetensors(b'{"a\n":' + GOOD + b"}", 1), "lacks a name"),
     "deep": (safetensors(b'{"a":{"dtype":' + b"[" * 5000 + b"}}", 0), "is no JSON object"),
+    "number with a leading zero": (
+        safetensors(b'{"a":{"dtype":"U8","shape":[01],"data_offsets":[0,1]}}', 1),
+        "is no JSON object",
+    ),
+    "number too few": (
+        safetensors(b'{"a":{"dtype":"U8","shape":[1,],"data_offsets":[0,1]}}', 1),
+        "is no JSON object",
+    ),
+    "number of twenty digits": (
+        safetensors(b'{"a":{"dtype":"U8","shape":[18446744073709551617],"data_offsets":[0,1]}}', 1),
+        "no numbers",
+    ),
     "another encoding": (
         safetensors(b'{"a":{' + GOOD[1:-1].decode().encode("utf-16-le") + b"}}", 1),
         "no JSON",
@@ -230,6 +242,52 @@ def many(piece: str, before: bytes = b"{", after: bytes = b"}") -> bytes:
 def test_a_header_of_the_greatest_length_stays_within_its_memory(text):
     remote = Remote(safetensors(text, 0), 1 << 40)
     refused(read_safetensors, remote.reader())
+
+
+def table(shape: list[int], count: int = MAX_TENSORS, suffix: str = "") -> bytes:
+    entries = (
+        f'"{n}{suffix}":{{"dtype":"U8","shape":{shape},"data_offsets":[0,0]}}' for n in range(count)
+    )
+    return safetensors(("{" + ",".join(entries) + "}").replace(" ", "").encode(), 0)
+
+
+def metadata(text: str, count: int) -> bytes:
+    values = {"__metadata__": {f"k{n}": text for n in range(count)}}
+    return safetensors(json.dumps(values, ensure_ascii=False).encode(), 0)
+
+
+WIDE = "\N{GRINNING FACE}"
+HUGE = list(range(1 << 62, (1 << 62) + 63))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        table([0, *HUGE[:3]]),
+        table([0, *HUGE], 2048),
+        table([0], 8000, "x" * 1000),
+        metadata("x" * 1_040_000 + WIDE, 2),
+        metadata("\n" * 500_000 + WIDE, 4),
+    ],
+    ids=["tensors", "shapes", "names", "wide texts", "escapes"],
+)
+def test_what_is_accepted_stays_within_its_memory_too(data):
+    accepted(read_safetensors, Remote(data, len(data)).reader())
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (table([0], MAX_TENSORS + 2), "more than 20,000 entries"),
+        (table([0, *HUGE], 2049), "more than 131,072 dimensions"),
+        (table([0], 9000, "x" * 1000), "bytes of text"),
+        (metadata("x" * 1_040_000 + WIDE, 3), "bytes of text"),
+        (metadata("x" * (1 << 20), 1), "of at most 1,048,576 bytes"),
+        (table([0], 1, "x" * 4096), "a name of at most 4,096 bytes"),
+    ],
+)
+def test_what_costs_more_is_refused(data, problem):
+    assert problem in refused(read_safetensors, Remote(data, len(data)).reader()).message
 
 
 def test_a_header_that_the_limit_does_not_allow_is_refused_before_it_is_read():

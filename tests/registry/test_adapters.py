@@ -1,14 +1,17 @@
 """The store's ledger over the registry's tables."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 
-from modelhub.errors import RegistryError
+from modelhub.errors import IntegrityError, InvalidInput, RegistryError
 from modelhub.facts import BlobRecord, BlobState, Proof
 from modelhub.registry import StoreLedger
+from modelhub.store import Store
 from modelhub.store.ports import Ledger
+from modelhub.store.testing import put
 from tests.registry.samples import COMMIT, FILES, digest, model, saved
 
 URI = "file:///store"
@@ -37,7 +40,7 @@ def blob(content, **given):
 
 @pytest.fixture
 def ledger(registry) -> Ledger:
-    return StoreLedger(registry, URI)
+    return StoreLedger(registry, URI, host=PROOF.host)
 
 
 def test_records_come_back_as_they_were(ledger):
@@ -73,7 +76,7 @@ def test_the_last_of_two_in_one_call_wins(ledger):
 
 
 def test_stores_know_nothing_of_each_other(registry, ledger):
-    other = StoreLedger(registry, "s3://bucket")
+    other = StoreLedger(registry, "s3://bucket", host=PROOF.host)
     ledger.record([blob("one")])
     assert other.find([digest("one")]) == {}
     other.record([blob("one", path="remote")])
@@ -111,3 +114,60 @@ def test_the_artifact_learns_where_it_was_seen_first(registry, ledger):
     assert tuple(row) == (record.id, path.name, path, "gguf", "q4_k_m", "1-2")
     assert linked == 1
     assert ledger.find([digest("one")]) == {digest("one"): blob("one")}
+
+
+def test_an_address_that_no_index_holds_is_refused(registry):
+    with pytest.raises(InvalidInput, match="store has 2,001 bytes") as caught:
+        StoreLedger(registry, "s" * 2001, host="h")
+    assert caught.value.details["field"] == "store"
+    longest = StoreLedger(registry, "".join(chr(0x4E00 + number) for number in range(666)), host="h")
+    longest.record([blob("one")])
+
+
+@pytest.fixture
+def hosts(registry, tmp_path):
+    """A function that opens a store as a host does: one database, and the same path on all of them."""
+    with ExitStack() as stack:
+
+        def opened(host, folder, *, shared=False):
+            book = StoreLedger(registry, URI, host=host, shared=shared)
+            return stack.enter_context(Store.open(tmp_path / folder, book, host=host)), book
+
+        yield opened
+
+
+def spoil(store, digest):
+    path = store.path(digest)
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+def test_hosts_that_share_only_the_database_have_stores_of_their_own(hosts):
+    (a, a_book), (b, b_book) = hosts("a", "disk-of-a"), hosts("b", "disk-of-b")
+    one = put(a, b"one").digest
+    assert b.present([one]) == frozenset()
+    assert b_book.find([one]) == {}
+
+    put(b, b"one")
+    proved = b_book.find([one])
+    spoil(a, one)
+    with pytest.raises(IntegrityError):
+        a.verify([one], "full")
+    assert a_book.find([one])[one].state is BlobState.QUARANTINED
+    assert b_book.find([one]) == proved
+    assert b.verify([one], "proof")[one].state is BlobState.PRESENT
+
+
+def test_hosts_that_share_a_folder_have_proofs_of_their_own(hosts):
+    (a, a_book), (b, b_book) = hosts("a", "nfs", shared=True), hosts("b", "nfs", shared=True)
+    one = put(a, b"one").digest
+    assert b.present([one]) == {one}
+    assert b_book.find([one])[one].proof is None
+
+    b.verify([one], "proof")
+    assert b_book.find([one])[one].proof.host == "b"
+    assert a_book.find([one])[one].proof.host == "a"
+    spoil(b, one)
+    with pytest.raises(IntegrityError):
+        b.verify([one], "full")
+    assert a.present([one]) == frozenset()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from modelhub.errors import JobNotFound
+from modelhub.errors import InvalidInput, JobNotFound
 from modelhub.facts import JobKind, JobStatus
 from modelhub.registry import Registry
 from modelhub.registry.jobs import MAX_ATTEMPTS
@@ -55,6 +55,25 @@ def test_a_job_from_queue_to_end(registry):
     assert do(registry, "start", job.id, "me", LONG) is None
     assert not do(registry, "finish", job.id, "me", JobStatus.FAILED)
     assert beat(registry, job, "me") is None
+
+
+def test_a_beat_says_what_it_counts(registry):
+    job, _ = create(registry, total=10)
+    assert job.unit == "bytes"
+    do(registry, "start", job.id, "me", LONG)
+    do(registry, "beat", job.id, "me", done=1, total=1, stage="list", lease=LONG, unit="files")
+    job = do(registry, "get", job.id)
+    assert job.unit == "files"
+    assert str(job) == f"job {job.id} repo_sync: running, 1 of 1 files"
+    beat(registry, job, "me", done=4)
+    assert str(do(registry, "get", job.id)).endswith("running, 4 of 10 bytes")
+
+
+def test_a_key_that_no_index_holds_is_refused(registry):
+    with pytest.raises(InvalidInput, match="key has 2,001 bytes") as caught:
+        create(registry, "é" * 1000 + "k")
+    assert caught.value.details["field"] == "key"
+    assert create(registry, "".join(map(chr, range(0x4E00, 0x4E00 + 666))))[1]
 
 
 def test_the_same_key_is_the_same_job_until_it_ends(registry):

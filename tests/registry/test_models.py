@@ -83,6 +83,96 @@ def test_saving_again_replaces(registry):
     assert found.warnings == WARNINGS
 
 
+def ids(registry, table):
+    with registry.read() as tx:
+        return tx.session.execute(text(f"SELECT id FROM {table} ORDER BY id")).scalars().all()
+
+
+def written(registry):
+    """When each row of the findings was written; those that know, when it changed."""
+    columns = {"logical_model": "updated_at", "model_variant": "updated_at"}
+    columns |= {"logical_model_component": "created_at", "fact": "created_at"}
+    with registry.read() as tx:
+        return [
+            tx.session.execute(text(f"SELECT id, {moment} FROM {table} ORDER BY id")).all()
+            for table, moment in columns.items()
+        ]
+
+
+def called(*names, **given):
+    """Variants of these names."""
+    (plain,) = model().variants
+    return tuple(plain.model_copy(update={"name": name, **given}) for name in names)
+
+
+def test_saving_the_same_again_writes_nothing(registry):
+    record = saved(registry)
+    found = (model(variants=called("q4", "q8")), model(name="second", variants=called("q4")))
+    save(registry, record, *found)
+    before = written(registry), ids(registry, "component_file")
+    save(registry, record, *found)
+    assert (written(registry), ids(registry, "component_file")) == before
+    assert report(registry, record).models == found
+
+
+def test_what_is_found_again_keeps_its_row(registry):
+    """Logs and loaded instances point at it."""
+    record = saved(registry)
+    save(registry, record, model(variants=called("q4", "q8", "q2")), model(name="goes"))
+    model_id, _ = ids(registry, "logical_model")
+    q4, q8, _, _ = ids(registry, "model_variant")
+    changed = model(
+        architecture="qwen3moe",
+        details={"eps": True},
+        variants=(*called("new"), *called("q8", precision="q8_0"), *called("q4")),
+    )
+    save(registry, record, model(name="first"), changed)
+    assert report(registry, record).models == (model(name="first"), changed)
+    with registry.read() as tx:
+        found = tx.session.execute(
+            text("SELECT id, variant_name, logical_model_id FROM model_variant WHERE id IN (:a, :b)"),
+            {"a": q4, "b": q8},
+        ).all()
+    assert sorted(found) == [(q4, "q4", model_id), (q8, "q8", model_id)]
+
+
+@many
+@given(
+    before=st.lists(facts.model, max_size=3).map(tuple),
+    after=st.lists(facts.model, max_size=3).map(tuple),
+    swap=st.booleans(),
+)
+def test_whatever_was_there_the_new_findings_are_what_is_found(registry, before, after, swap):
+    record = register(registry)
+    commit = new_commit()
+    second = (*after, *reversed(before)) if swap else after
+    with registry.begin() as tx:
+        tx.revisions.save(record.id, listing(commit))
+        tx.models.save(record.id, commit, before, EVIDENCE, ())
+    with registry.begin() as tx:
+        tx.models.save(record.id, commit, second, EVIDENCE[:1], ())
+    found = report(registry, record, commit)
+    assert (found.models, found.facts) == (second, EVIDENCE[:1])
+
+
+@pytest.mark.parametrize("table", ["logical_model", "model_variant"])
+def test_a_number_is_never_used_again(registry, table):
+    """Or what was said of a model that is gone would be said of another."""
+    record = saved(registry)
+    save(registry, record, model())
+    last = max(ids(registry, table))
+    save(registry, record)
+    save(registry, record, model(name="another"))
+    assert min(ids(registry, table)) > last
+
+
+def test_a_part_of_another_source_whose_commit_is_unknown(registry):
+    part = Component(name="base", repo="a/b", commit=None, source="modelscope", files=(file("x"),))
+    record = saved(registry)
+    save(registry, record, with_part(part))
+    assert report(registry, record).models == (with_part(part),)
+
+
 def test_nothing_is_null_in_the_database_too(registry):
     """JSON's null would be a value, which no query for missing ones finds."""
     record = saved(registry)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, text
 
 from modelhub.facts import BlobRecord, BlobState, JobKind, RepoId
-from modelhub.registry import Registry, StoreLedger
+from modelhub.registry import Registry, StoreKey, StoreLedger
 from tests.registry.samples import COMMIT, FILES, OTHER, QWEN, digest, listing, model, saved
 
 
@@ -56,7 +56,7 @@ def ask_everything(tx, record):
     tx.revisions.listing(record.id, COMMIT)
     tx.revisions.holders(digest("one"))
     tx.models.report(record.id, COMMIT)
-    tx.snapshots.find(record.id, COMMIT, store_uri="file:///s")
+    tx.snapshots.find(record.id, COMMIT, store=StoreKey("file:///s", "h"))
     tx.jobs.get(1)
 
 
@@ -68,7 +68,7 @@ def test_reading_uses_indexes(registry):
     with plans(registry, registry._reader) as found:
         with registry.read() as tx:
             ask_everything(tx, record)
-        StoreLedger(registry, "file:///s").find([digest("one")])
+        StoreLedger(registry, "file:///s", host="h").find([digest("one")])
     assert len(found) >= 20
     assert bad(found) == {}
 
@@ -111,7 +111,7 @@ def test_writing_uses_indexes(registry):
             tx.jobs.beat(job.id, "me", done=1, total=2, stage="", lease=60)
             tx.jobs.claim("me", 60, [JobKind.REPO_SYNC])
         blob = BlobRecord(digest=digest("one"), size=3, state=BlobState.PRESENT, path="p")
-        StoreLedger(registry, "file:///s").record([blob])
+        StoreLedger(registry, "file:///s", host="h").record([blob])
     assert len(found) >= 20
     assert bad(found) == {}
 

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from modelhub.errors import InvalidInput, RepositoryNotFound
+from modelhub.errors import DatabaseUnavailable, InvalidInput, RegistryError, RepositoryNotFound
 from modelhub.facts import RepoId, SyncStatus
-from tests.registry.samples import QWEN, listing, register, saved
+from tests.registry.samples import QWEN, listing, only_postgres, register, saved
 
 
 def test_register_records_what_was_given(registry):
@@ -149,3 +149,20 @@ def test_registering_is_logged_once_and_only_when_it_is_committed(registry, capl
     (logged,) = caplog.records
     assert logged.message == "repo_registered"
     assert logged.model_repo_name == QWEN.id
+
+
+def test_an_address_that_no_index_holds_is_refused(registry):
+    with pytest.raises(InvalidInput, match="source_uri has 2,001 bytes") as caught:
+        register(registry, source_uri="u" * 2001)
+    assert caught.value.details["field"] == "source_uri"
+    longest = "".join(map(chr, range(0x4E00, 0x4E00 + 666)))
+    assert register(registry, source_uri=longest).source_uri == longest
+
+
+@only_postgres
+def test_what_is_too_large_for_the_database_is_not_called_unavailable(registry):
+    name = "".join(map(chr, range(0x4E00, 0x4E00 + 5000)))
+    with pytest.raises(RegistryError, match="cannot hold something this large") as caught:
+        saved(registry, listing(revision=name))
+    assert not isinstance(caught.value, DatabaseUnavailable)
+    assert "too long for an index" in caught.value.hint

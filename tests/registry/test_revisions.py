@@ -100,6 +100,14 @@ def test_a_commit_is_no_branch_of_its_own(registry):
         assert tx.revisions.refs(record.id) == ()
 
 
+@pytest.mark.parametrize("name", [COMMIT[:4], COMMIT[:6], COMMIT + "a", "b" * 9])
+def test_a_branch_may_look_like_a_commit(registry, name):
+    record = saved(registry, listing(revision=name))
+    with registry.read() as tx:
+        assert tx.revisions.refs(record.id) == ((name, COMMIT),)
+        assert tx.revisions.resolve(record.id, name) == COMMIT
+
+
 def test_saving_again_adds_what_was_not_known(registry):
     bare = tuple(one.model_copy(update={"sha256": None, "xet_hash": None}) for one in FILES)
     record = saved(registry, listing(files=bare), listing(revision="v1", gated=True))

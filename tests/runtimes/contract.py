@@ -13,7 +13,16 @@ import pytest
 
 from modelhub.errors import Cancelled, DeadlineExceeded, EngineError, InvalidInput, TaskNotSupported
 from modelhub.facts import Call, Device, Token
-from modelhub.runtimes import API_VERSION, Bundle, Instance, Instances, Runtime, SharedParts, find_device
+from modelhub.runtimes import (
+    API_VERSION,
+    Bundle,
+    Footprint,
+    Instance,
+    Instances,
+    Runtime,
+    SharedParts,
+    find_device,
+)
 from modelhub.tasks import ChatChunk, ChatReply, ChatRequest, FinishReason, Request
 
 LIVENESS = 20.0
@@ -119,6 +128,12 @@ class RuntimeContract:
 
     def test_supports_what_it_loads(self, subject: Subject) -> None:
         assert subject.runtime.supports(subject.bundle.variant, find_device("cpu")).ok
+
+    def test_predicts_its_memory(self, subject: Subject) -> None:
+        bundle, device = subject.bundle, find_device("cpu")
+        predicted = subject.runtime.footprint(bundle.model, bundle.variant, device, subject.options)
+        assert isinstance(predicted, Footprint)
+        assert sum(predicted.per_device.values()) <= predicted.total
 
     def test_a_runtime_without_its_libraries_lists_what_is_missing(
         self, subject: Subject, monkeypatch: pytest.MonkeyPatch

@@ -124,9 +124,7 @@ def test_a_long_wait_is_told_once(
     gate.enter(Call())
     with caplog.at_level(logging.WARNING), pytest.raises(DeadlineExceeded):
         gate.enter(Call(timeout=0.35))
-    assert [record.message.split(";")[0] for record in caplog.records] == [
-        "instance_waiting"
-    ]
+    assert [record.message.split(";")[0] for record in caplog.records] == ["instance_waiting"]
 
 
 def test_leaving_while_entering_in_the_same_thread() -> None:

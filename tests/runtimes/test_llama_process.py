@@ -1,5 +1,6 @@
 """What the engine does to its process: signals, sockets, threads, the end. Each in a fresh one."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -194,7 +195,8 @@ def test_it_listens_on_a_private_socket_and_on_no_port(program: Run, place: Path
             assert not [row for row in rows if row[9] in mine], table
         (folder,) = Path(os.environ["TMPDIR"]).iterdir()
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        (socket,) = folder.iterdir()
+        (marker, socket) = sorted(folder.iterdir())
+        assert (marker.name, stat.S_IMODE(marker.stat().st_mode)) == ("engine.lock", 0o600)
         assert stat.S_ISSOCK(socket.stat().st_mode)
         print("ok")
     """)
@@ -284,6 +286,72 @@ class TestTheEndOfTheProgram:
             forked.start()
             forked.join(20)
             assert forked.exitcode == 7, forked.exitcode
+            assert works(instance)
+            print("ok")
+        """)
+        check(done, place)
+
+    @pytest.mark.skipif(
+        sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "on_exit"), reason="needs glibc"
+    )
+    @pytest.mark.parametrize(
+        ("end", "code", "said"),
+        [
+            pytest.param("sys.exit(3)", 3, "", id="sys.exit"),
+            pytest.param("sys.exit()", 0, "", id="success"),
+            pytest.param("print('from the child', end=''); sys.exit()", 0, "from the child", id="print"),
+            pytest.param("instance.close(); sys.exit(4)", 4, "", id="closed"),
+            pytest.param("write(b'from C'); sys.exit()", 0, "from C", id="C's own buffers"),
+            pytest.param("atexit.register(print, 'last'); sys.exit(5)", 5, "last\n", id="atexit"),
+        ],
+    )
+    def test_a_forked_child_may_end_as_it_likes(
+        self, program: Run, place: Path, end: str, code: int, said: str
+    ) -> None:
+        done = program(f"""
+            import atexit, ctypes, warnings
+
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+            libc = ctypes.CDLL(None)
+            libc.fopen.restype = ctypes.c_void_p
+
+            def write(text):
+                libc.fputs(text, ctypes.c_void_p(libc.fopen(b"/dev/stdout", b"w")))
+
+            instance = load()
+            if not (child := os.fork()):
+                signal.alarm(20)  # a child that hangs ends too, and otherwise than expected
+                {end}
+            _, status = os.waitpid(child, 0)
+            assert os.waitstatus_to_exitcode(status) == {code}, status
+            assert works(instance)
+            print("ok")
+        """)
+        assert (done.stdout, done.stderr, done.returncode) == (f"{said}ok\n", "", 0)
+        assert list(place.iterdir()) == []
+
+
+class TestWhatKilledProgramsLeft:
+    def test_is_removed_by_the_next_load(self, program: Run, place: Path) -> None:
+        done = program("instance = load(); os.kill(os.getpid(), signal.SIGKILL)")
+        assert done.returncode == -signal.SIGKILL
+        (left,) = place.iterdir()
+        assert {file.name for file in left.iterdir()} == {"engine.lock", "engine.sock"}
+        check(program("load(); print('ok')"), place)
+
+    def test_a_living_program_keeps_its_folder(self, program: Run, place: Path) -> None:
+        done = program("""
+            import subprocess
+            from modelhub.runtimes.llama_server.folder import sweep
+
+            instance = load()
+            parent = Path(os.environ["TMPDIR"])
+            code = "import sys; from pathlib import Path; "
+            code += "from modelhub.runtimes.llama_server.folder import sweep; "
+            code += "sys.exit(sweep(Path(sys.argv[1])))"
+            assert subprocess.run([sys.executable, "-c", code, str(parent)]).returncode == 0
+            assert sweep(parent) == 0
+            assert len(list(parent.iterdir())) == 1
             assert works(instance)
             print("ok")
         """)

@@ -43,7 +43,7 @@ def test_what_the_caller_said_is_said_zero_too() -> None:
     }
 
 
-@given(st.text(min_size=1), st.sampled_from(["system", "assistant"]))
+@given(st.text(min_size=1).filter(str.strip), st.sampled_from(["system", "assistant"]))
 def test_a_request_is_json(text: str, role: str) -> None:
     turns = [{"role": role, "content": text}, {"role": "user", "content": text}]
     assert json.loads(json.dumps(payload(chat_request(turns))))["messages"] == turns

@@ -1,5 +1,6 @@
 """A hub that lies in its answers, and a mirror that points elsewhere."""
 
+import gzip
 import json
 
 import pytest
@@ -135,6 +136,72 @@ def test_hashes_that_are_none_are_unknown(transport):
     assert file.xet_hash == "b" * 64
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"cardData": {"self": 1, "ignore_metadata_errors": 1}},
+        {"inferenceProviderMapping": "x", "safetensors": 7, "evalResults": "y", "siblings": 3},
+    ],
+)
+def test_facts_that_nobody_asked_for(transport, more):
+    with hub_of(INFO | more) as server:
+        assert describe(server, transport).commit == COMMIT
+
+
+def test_facts_that_are_too_long(transport):
+    with (
+        hub_of(INFO | {"cardData": {"x": "y" * (4 << 20)}}) as server,
+        pytest.raises(SourceError, match="longer than the 4194304 bytes"),
+    ):
+        describe(server, transport)
+
+
+@pytest.mark.parametrize("only", ["/tree/", ""])
+def test_compressed_answers_are_not_unpacked(transport, only):
+    bomb = gzip.compress(json.dumps(INFO | {"cardData": {"x": " " * (8 << 20)}}).encode())
+
+    def answer(seen):
+        return as_json(bomb, **{"Content-Encoding": "gzip"}) if only in seen.target else as_json(INFO)
+
+    with origin(answer) as server, pytest.raises(SourceError, match="compressed"):
+        describe(server, transport)
+    assert all(seen.headers["accept-encoding"] == "identity" for seen in server.seen)
+
+
+@pytest.mark.parametrize(
+    "page", [b"[" + b"{}," * 210_000 + b"{}]", b"[{" + b'"a":1,' * 410_000 + b'"a":1}]']
+)
+def test_page_with_more_values_than_a_tree_is_not_parsed(transport, page):
+    assert len(page) < 8 << 20
+    with hub_of(pages=[page]) as server, pytest.raises(SourceError, match="more values than any page"):
+        describe(server, transport)
+
+
+def test_mirror_with_20_000_files_in_one_page(transport):
+    lfs = {"lfs": {"oid": "a" * 64, "size": 3, "pointerSize": 134}, "xetHash": "b" * 64}
+    page = [FILE | lfs | {"path": f"{'folder/' * 10}model-{n:05}.safetensors"} for n in range(20_000)]
+    with hub_of(pages=[page]) as server:
+        assert len(describe(server, transport).files) == 20_000
+
+
+def test_tree_whose_pages_are_too_long_together(transport, monkeypatch):
+    monkeypatch.setattr("modelhub.sources.huggingface._MAX_TREE", 1000)
+    pages = [[FILE | {"path": f"{n}-{m}"} for m in range(3)] for n in range(9)]
+    with hub_of(pages=pages) as server, pytest.raises(SourceError, match="or 1,000 bytes"):
+        describe(server, transport)
+    assert len(server.seen) < 8
+
+
+@pytest.mark.parametrize("name", ["local/zoo-chat", "local/x@main"])
+def test_vendor_of_this_machine_is_not_asked_for(transport, name):
+    with hub_of() as server:
+        source = HuggingFaceSource(server.url, "", transport=transport)
+        with pytest.raises(RepositoryNotFound, match="this machine") as caught:
+            source.describe(ModelRef.parse(name))
+    assert "path" in caught.value.hint
+    assert server.seen == []
+
+
 def test_too_many_entries(transport, monkeypatch):
     monkeypatch.setattr("modelhub.sources.huggingface.MAX_ENTRIES", 5)
     pages = [[FILE | {"path": f"{n}{m}"} for m in range(3)] for n in range(4)]
@@ -173,10 +240,10 @@ def test_tree_that_is_too_long(transport, monkeypatch):
         INFO | {"id": "hf://a/b"},
         INFO | {"id": ""},
         INFO | {"id": None},
-        INFO | {"cardData": {"self": 1}},
-        INFO | {"cardData": {"ignore_metadata_errors": 1}},
         INFO | {"lastModified": "yesterday"},
-        INFO | {"inferenceProviderMapping": "x"},
+        INFO | {"lastModified": 7},
+        b'{"sha":[' + b"[]," * 60_000 + b"1]}",
+        b'{"sha":[' + b"1," * 250_000 + b"1]}",
     ],
 )
 def test_facts_that_are_none(transport, info):

@@ -1,16 +1,18 @@
 """What happens to a store around it: lost bits, deleted files, planted links, dead writers."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
 from modelhub.facts import BlobState
-from modelhub.refs import Digest
+from modelhub.refs import Digest, RepoPath
 from modelhub.store import Store
 from modelhub.store.fsops import FsOps
-from modelhub.store.testing import Dribble, pattern, promise, put
+from modelhub.store.testing import COMMIT, Dribble, pattern, promise, put
 
 from .hands import flip, names, unlock
 
@@ -158,3 +160,53 @@ def test_what_dead_writers_left_is_swept(tmp_path, ledger, store):
     store.put(Sweeping(put_data), expect=promise(put_data))
     assert sum(swept) == 1, "a living writer's file stays"
     assert names(tmp) == []
+
+
+def test_no_snapshot_keeps_the_wrong_bytes(store, caplog):
+    data, other = pattern(100_000), pattern(100_000, 1)
+    wrong, right = put(store, data).digest, put(store, other).digest
+    files = {RepoPath("deep/er/model.gguf"): wrong, RepoPath("other.gguf"): right}
+    folders = [store.link("v", name, COMMIT, files).path for name in ("a", "b", "c")]
+    (folders[2] / "second.gguf").hardlink_to(folders[2] / "deep/er/model.gguf")
+    flip(folders[1] / "deep/er/model.gguf")
+    with pytest.raises(IntegrityError):
+        store.verify([wrong])
+    assert [names(folder / "deep/er") for folder in folders] == [[], [], []]
+    assert [names(folder) for folder in folders] == [["deep", "other.gguf"]] * 3
+    removed = [log for log in caplog.records if log.message == "snapshot_file_removed"]
+    assert len(removed) == 4
+    assert all((store.root / log.file_path).parent.is_dir() for log in removed)
+    put(store, data)
+    for name, folder in zip("abc", folders, strict=True):
+        store.link("v", name, COMMIT, files)
+        assert (folder / "deep/er/model.gguf").read_bytes() == data
+        assert (folder / "other.gguf").read_bytes() == other
+
+
+def test_looking_for_the_wrong_bytes_follows_no_link(store, tmp_path):
+    digest = put(store, pattern(100_000)).digest
+    folder = store.link("v", "a", COMMIT, {RepoPath("model.gguf"): digest}).path
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.gguf").hardlink_to(store.path(digest))
+    (folder.parent / "planted").symlink_to(tmp_path / "elsewhere")
+    flip(store.path(digest))
+    with pytest.raises(IntegrityError):
+        store.verify([digest])
+    assert names(folder) == []
+    assert names(tmp_path / "elsewhere") == ["mine.gguf"]
+
+
+def test_snapshots_are_not_searched_for_a_blob_with_one_name(store, spy):
+    digest = put(store, pattern(100_000)).digest
+    flip(store.path(digest))
+    spy.counts.clear()
+    with pytest.raises(IntegrityError):
+        store.verify([digest])
+    assert spy.counts["listdir"] == 0
+
+
+def test_a_system_without_posix_locks_is_told_so():
+    script = "import sys; sys.modules['fcntl'] = None; import modelhub.store"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "StoreUnavailable: modelhub's store needs a POSIX system" in done.stderr

@@ -33,7 +33,10 @@ class Proof(Fact):
 
 
 class BlobRecord(Fact):
-    """One blob of one store. `path` is relative to the store's root; `size` is in bytes."""
+    """One blob of one store. `path` is relative to the store's root; `size` is in bytes.
+
+    `verified_at` is when `proof` was taken.
+    """
 
     digest: Digest
     size: int

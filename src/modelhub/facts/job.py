@@ -30,7 +30,7 @@ class JobStatus(StrEnum):
 
 
 class Job(Fact):
-    """A job as its row says. `done` and `total` are bytes; `error` is `ModelHubError.to_dict()`.
+    """A job as its row says. `done` and `total` count `unit`s; `error` is `ModelHubError.to_dict()`.
 
     `owner` is who works at it now: host, process and a mark.
     """
@@ -45,6 +45,7 @@ class Job(Fact):
     stage: str = ""
     done: int = 0
     total: int | None = None
+    unit: str = "bytes"
     attempt: int = Field(default=0, ge=0)
     owner: str | None = None
     created_at: datetime
@@ -52,6 +53,6 @@ class Job(Fact):
     finished_at: datetime | None = None
 
     def __str__(self) -> str:
-        share = f", {self.done:,} of {self.total:,} bytes" if self.total else ""
+        share = f", {self.done:,} of {self.total:,} {self.unit}" if self.total else ""
         message = str(self.error.get("message", "")) if self.error else ""
         return f"job {self.id} {self.kind}: {self.status}{share}" + (f": {message}" if message else "")

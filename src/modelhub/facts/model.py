@@ -38,13 +38,16 @@ class Component(Fact):
     """One part of a variant, such as `model`, `vae` or `tokenizer`.
 
     `files` are paths inside `repo` (`vendor/name`) at `commit`; `folder` is the folder that holds
-    them, `""` at the repository's root. `parameters` counts weights, where known.
+    them, `""` at the repository's root. `source` is where `repo` is, `""` the source of the
+    repository that the variant was found in. `commit` is `None` for another repository whose commit
+    nothing says. `parameters` counts weights, where known.
     """
 
     name: str
     repo: str
-    commit: Commit
+    commit: Commit | None
     files: tuple[RepoFile, ...]
+    source: str = ""
     folder: str = ""
     format: str | None = None
     precision: str | None = None

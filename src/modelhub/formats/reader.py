@@ -21,6 +21,9 @@ DEFAULT_LIMIT = 32 << 20
 """Bytes that one header may cost. The largest real ones are near 16 MB: vocabularies of 262,144
 tokens with their merges in GGUF; safetensors allows itself 25 MB."""
 
+KEPT_TEXT = 8 << 20
+"""Bytes of memory for all texts that a header leaves behind: names, keys and values."""
+
 HINT = "The file is damaged, or was made to mislead. Fetch it anew, or choose another repository."
 
 ReadRange = Callable[[int, int], bytes]
@@ -48,6 +51,7 @@ class RangeReader:
         self.name = name
         self.limit = limit
         self.bytes_read = 0
+        self.text_left = KEPT_TEXT
         self._read = read
         self._end = size
         self._next = first
@@ -125,6 +129,17 @@ class RangeReader:
         count = min(count, self.remaining)
         buffer, at = self.window(count)
         return buffer[at : at + count]
+
+    def keep(self, text: str, **details: Any) -> str:
+        """`text`, once its memory is counted: one rare character makes all others four bytes wide.
+
+        Raises:
+            FormatError: when all texts together are more than `KEPT_TEXT`.
+        """
+        self.text_left -= len(text) if text.isascii() else 4 * len(text)
+        if self.text_left < 0:
+            raise self.error(f"its header holds more than {KEPT_TEXT:,} bytes of text", **details)
+        return text
 
     def error(self, problem: str, **details: Any) -> FormatError:
         """The error that says `problem` of this file, here."""

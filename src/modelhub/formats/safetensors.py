@@ -20,14 +20,16 @@ from modelhub.refs import Precision, RepoPath
 __all__ = ["SafetensorsHeader", "SafetensorsTensor", "read_index", "read_safetensors"]
 
 MAX_HEADER = 25_000_000
-MAX_TENSORS = 1 << 16
-"""One file of a large mixture of experts has a few thousand."""
-MAX_METADATA = 1 << 14
-MAX_NAME = 1 << 16
+MAX_TENSORS = 20_000
+"""A shard of a mixture of experts with packed integers, four tensors to a matrix, can have 18,000."""
+MAX_METADATA = 1 << 12
+MAX_NAME = 4 << 10
 MAX_ENTRY = 1 << 13
-MAX_VALUE = 4 << 20
+MAX_VALUE = 1 << 20
 """Of a text in the metadata; trainers keep whole logs in one."""
 MAX_DIMENSIONS = 64
+MAX_ALL_DIMENSIONS = 1 << 17
+"""Of all tensors together."""
 MAX_INDEX = 32 << 20
 MAX_INDEX_ENTRIES = 1 << 20
 
@@ -119,6 +121,7 @@ class _Parser:
     def __init__(self, reader: RangeReader) -> None:
         self.reader = reader
         self.end = 0
+        self.dimensions_left = MAX_ALL_DIMENSIONS
 
     def header(self) -> SafetensorsHeader:
         self._length()
@@ -184,6 +187,9 @@ class _Parser:
             raise self._error(f"the tensor {name!r:.120} has the unknown dtype {dtype!r:.60}")
         if not _whole_numbers(shape) or not _whole_numbers(offsets) or len(offsets) != 2:
             raise self._error(f"the tensor {name!r:.120} has a shape or offsets that are no numbers")
+        self.dimensions_left -= len(shape)
+        if self.dimensions_left < 0:
+            raise self._error(f"its tensors have more than {MAX_ALL_DIMENSIONS:,} dimensions in all")
         tensor = SafetensorsTensor(name, dtype, tuple(shape), *offsets)
         self._check_size(tensor)
         return tensor
@@ -230,14 +236,16 @@ class _Parser:
         want = 1
         while True:
             buffer, at = self.reader.window(min(want, self.reader.remaining))
-            match = pattern.match(buffer, at)
+            match = pattern.match(buffer, at, at + most)
             whole = len(buffer) - at >= min(self.reader.remaining, most)
             # A match that touches the buffer's end might go on behind it.
             if match and (whole or match.end() < len(buffer)):
                 self.reader.skip(match.end() - at)
                 return match
             if whole:
-                raise self._error(f"its header lacks {what} where one must stand")
+                raise self._error(
+                    f"its header lacks {what} of at most {most:,} bytes where one must stand"
+                )
             want = 2 * (len(buffer) - at + 1)
 
     def _decode(self, text: bytes) -> str:
@@ -248,7 +256,7 @@ class _Parser:
                 decoded.encode()  # escapes can spell half of a surrogate pair, which is no text
         except ValueError as error:
             raise self._error(f"a name or text is not JSON: {text!r:.120}") from error
-        return decoded
+        return self.reader.keep(decoded, format="safetensors")
 
     def _error(self, problem: str) -> FormatError:
         return self.reader.error(problem, format="safetensors")

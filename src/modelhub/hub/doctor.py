@@ -14,6 +14,7 @@ from modelhub.registry import Registry, StoreLedger
 from modelhub.runtimes import Runtimes, devices
 from modelhub.settings import Settings
 from modelhub.store import Store
+from modelhub.store.proof import host_id
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +183,7 @@ def _places(settings: Settings) -> list[Finding]:
         return [*found, unseen]
     try:
         found.append(_good("database", f"{registry.dialect}, schema is current"))
-        ledger = StoreLedger(registry, settings.store)
+        ledger = StoreLedger(registry, settings.store, host=host_id())
         store = _looked("store", lambda: Store.open(settings.store, ledger), found)
         if store is not None:
             found.append(_good("store", f"{store.root} can be written"))

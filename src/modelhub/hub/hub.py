@@ -41,6 +41,7 @@ from modelhub.runtimes import Instances, Lease, Runtimes, devices
 from modelhub.settings import Settings
 from modelhub.sources import Sources
 from modelhub.store import Store
+from modelhub.store.proof import host_id
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
@@ -109,7 +110,8 @@ class Hub:
 
     def _wire(self, undo: ExitStack) -> None:
         settings = self.settings
-        self._store = Store.open(settings.store, StoreLedger(self._registry, settings.store))
+        ledger = StoreLedger(self._registry, settings.store, host=host_id())
+        self._store = Store.open(settings.store, ledger)
         undo.callback(self._store.close)
         token = settings.hf_token
         self._sources = Sources(
@@ -121,7 +123,7 @@ class Hub:
         self.jobs = Jobs(self._registry)
         syncer = Syncer(self._registry, self._store)
         self._resolver = Resolver(self._registry, self.jobs, syncer, self._sources, settings.offline)
-        fetcher = Fetcher(self._registry, self._store)
+        fetcher = Fetcher(self._registry, self._store, ledger.key)
         self._serving = Serving(
             self._resolver, self.jobs, fetcher, self._store, Runtimes(), self._instances
         )

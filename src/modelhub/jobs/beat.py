@@ -68,6 +68,7 @@ class Heart:
             self._owner,
             done=last.done,
             total=last.total,
+            unit=last.unit,
             stage=last.stage,
             lease=LEASE_SECONDS,
         )

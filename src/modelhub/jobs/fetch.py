@@ -18,7 +18,7 @@ from modelhub.facts import (
 from modelhub.jobs.engine import JobContext
 from modelhub.jobs.turns import Turns
 from modelhub.refs import Digest, RepoPath
-from modelhub.registry import Registry
+from modelhub.registry import Registry, StoreKey
 from modelhub.sources.base import Source
 from modelhub.store import Expected, Store
 
@@ -27,10 +27,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Moves bytes from a source into the store; what is there already does not move."""
+    """Moves bytes from a source into the store; what is there already does not move.
+
+    `place` is the store as the registry knows it.
+    """
 
     registry: Registry
     store: Store
+    place: StoreKey
     _turns: Turns = field(default_factory=Turns)
 
     def missing(self, listing: RepoListing, paths: Iterable[str]) -> tuple[RepoFile, ...]:
@@ -121,13 +125,12 @@ class Fetcher:
         return linked
 
     def _remember(self, record: RepoRecord, linked: Snapshot) -> None:
-        uri = self.store.uri
         with self.registry.read() as tx:
-            before = tx.snapshots.find(record.id, linked.commit, store_uri=uri)
+            before = tx.snapshots.find(record.id, linked.commit, store=self.place)
         if before is None or not set(linked.files) <= set(before.files):
             relative = linked.path.relative_to(self.store.root).as_posix()
             with self.registry.begin() as tx:
-                tx.snapshots.save(record.id, linked.commit, relative, linked.files, store_uri=uri)
+                tx.snapshots.save(record.id, linked.commit, relative, linked.files, store=self.place)
 
 
 def _file(listing: RepoListing, known: Mapping[str, RepoFile], path: str) -> RepoFile:

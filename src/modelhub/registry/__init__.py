@@ -6,6 +6,7 @@ leave this room.
 """
 
 from modelhub.registry.adapters import StoreLedger
+from modelhub.registry.artifacts import StoreKey
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.models import Models
 from modelhub.registry.registry import Registry, Transaction
@@ -21,6 +22,7 @@ __all__ = [
     "Revisions",
     "SnapshotRecord",
     "Snapshots",
+    "StoreKey",
     "StoreLedger",
     "Transaction",
 ]

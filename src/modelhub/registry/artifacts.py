@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
@@ -11,11 +12,27 @@ from modelhub.errors import FileNotInRepository
 from modelhub.refs import Digest
 from modelhub.registry.statements import batches, insert
 from modelhub.registry.tables import ArtifactRow, ComponentFileRow, ComponentRow, RepoFileRow, StoreRow
+from modelhub.registry.types import check_indexable
 
-__all__ = ["artifact_ids", "link_files", "store_id"]
+__all__ = ["StoreKey", "artifact_ids", "link_files", "store_id"]
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\b")
 _ORIGIN = ("model_repo_id", "filename", "path", "format", "precision", "part_id")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKey:
+    """Which store: its URI, and the host that sees it, `""` for one that all hosts share.
+
+    Raises:
+        InvalidInput: for a URI that is too long.
+    """
+
+    uri: str
+    host: str
+
+    def __post_init__(self) -> None:
+        check_indexable(self.uri, "store")
 
 
 def artifact_ids(session: Session, sizes: Mapping[Digest, int]) -> dict[Digest, int]:
@@ -50,12 +67,14 @@ def link_files(session: Session, revision_id: int, digests: Mapping[str, Digest]
     session.flush()
 
 
-def store_id(session: Session, uri: str) -> int:
-    """The row of the store at `uri`, made if it is missing."""
-    mine = select(StoreRow.id).where(StoreRow.uri == uri)
+def store_id(session: Session, key: StoreKey) -> int:
+    """The row of this store, made if it is missing."""
+    mine = select(StoreRow.id).where(StoreRow.uri == key.uri, StoreRow.host == key.host)
     found = session.scalar(mine)
     if found is None:
-        session.execute(insert(session, StoreRow).values(uri=uri).on_conflict_do_nothing())
+        session.execute(
+            insert(session, StoreRow).values(uri=key.uri, host=key.host).on_conflict_do_nothing()
+        )
         found = session.scalars(mine).one()
     return found
 

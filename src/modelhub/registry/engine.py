@@ -19,6 +19,7 @@ BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10
 OLDEST_SQLITE = (3, 35)  # RETURNING
 
+_LIMITS = "54"  # the class of PostgreSQL's "program limit exceeded", which psycopg calls operational
 _SECRETS = ("password", "sslpassword")
 _POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
@@ -109,6 +110,12 @@ def translate(error: Exception, url: URL) -> ModelHubError:
         )
     driver = getattr(error, "orig", error)
     reason = str(driver).strip().partition("\n")[0][:300]
+    if str(getattr(driver, "sqlstate", None) or "").startswith(_LIMITS):
+        return RegistryError(
+            f"the database cannot hold something this large: {reason}",
+            hint="Some text, such as a name, an address or a path, is too long for an index.",
+            database=where,
+        )
     if not _unavailable(driver):
         return RegistryError(f"the database refused a statement: {reason}", database=where)
     return DatabaseUnavailable(

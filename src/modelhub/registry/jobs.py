@@ -14,6 +14,7 @@ from modelhub.errors import Cancelled, JobFailed, JobNotFound
 from modelhub.facts import Job, JobKind, JobStatus, JsonDict
 from modelhub.registry.statements import insert, now
 from modelhub.registry.tables import JobRow
+from modelhub.registry.types import check_indexable
 
 MAX_ATTEMPTS = 5
 
@@ -31,7 +32,12 @@ class Jobs:
         payload: JsonDict,
         total: int | None = None,
     ) -> tuple[Job, bool]:
-        """A queued job, and whether it is new: one of the same key that has not ended is given back."""
+        """A queued job, and whether it is new: one of the same key that has not ended is given back.
+
+        Raises:
+            InvalidInput: for a key that is too long.
+        """
+        check_indexable(key, "key")
         moment = now(self._session)
         self._bury(moment, JobRow.dedup_key == key)
         new = insert(self._session, JobRow).values(
@@ -82,13 +88,14 @@ class Jobs:
         total: int | None,
         stage: str,
         lease: float,
+        unit: str = "bytes",
     ) -> bool | None:
         """Renew the lease and tell how far it is; whether it should stop, `None` if it is another's."""
         until = now(self._session) + timedelta(seconds=lease)
         beaten = (
             update(JobRow)
             .where(_held(job_id, owner))
-            .values(done=done, total=total, stage=stage, lease_until=until)
+            .values(done=done, total=total, unit=unit, stage=stage, lease_until=until)
         )
         return self._session.scalar(beaten.returning(JobRow.cancel_requested))
 
@@ -228,6 +235,7 @@ def _job(row: JobRow) -> Job:
         stage=row.stage,
         done=row.done,
         total=row.total,
+        unit=row.unit,
         attempt=row.attempt,
         owner=row.lease_owner if row.status == JobStatus.RUNNING else None,
         created_at=row.created_at,

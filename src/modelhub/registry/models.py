@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
 from modelhub.errors import RevisionNotFound
@@ -17,6 +17,7 @@ from modelhub.facts import (
     Variant,
 )
 from modelhub.refs import Digest, RepoPath
+from modelhub.registry.findings import replace_facts, replace_models
 from modelhub.registry.statements import batches, now
 from modelhub.registry.tables import (
     ComponentFileRow,
@@ -57,21 +58,22 @@ class Models:
     ) -> None:
         """Write down what was found in a commit, in place of what was known of it.
 
+        What was found again keeps its row and its id.
+
         Raises:
             RevisionNotFound: for a commit that was never listed.
         """
         revision_id = self._lock(record_id, commit, warnings)
-        for table in (ModelRow, FactRow):
-            self._session.execute(delete(table).where(table.revision_id == revision_id))
         files = self._registered(revision_id, models)
-        self._session.add_all(
+        found = [
             _model_row(revision_id, position, model, files) for position, model in enumerate(models)
-        )
-        self._session.add_all(
+        ]
+        replace_models(self._session, revision_id, found)
+        facts = [
             FactRow(revision_id=revision_id, position=position, **statement.model_dump())
             for position, statement in enumerate(evidence)
-        )
-        self._session.flush()
+        ]
+        replace_facts(self._session, revision_id, facts)
         self._session.expunge_all()  # these rows are whole only when they are read again
 
     def report(self, record_id: int, commit: str) -> Report | None:
@@ -156,7 +158,8 @@ def _places(models: Iterable[Model]) -> Mapping[str, set[str]]:
     for model in models:
         for variant in model.variants:
             for part, file in variant.files():
-                places.setdefault(part.commit, set()).add(file.path)
+                if part.commit is not None:
+                    places.setdefault(part.commit, set()).add(file.path)
     return places
 
 
@@ -197,6 +200,7 @@ def _component_row(position: int, part: Component, files: Mapping[_Place, int]) 
         position=position,
         component_name=part.name,
         model_repo_name=part.repo,
+        source=part.source,
         commit_hash=part.commit,
         folder=part.folder,
         format=part.format,
@@ -211,7 +215,7 @@ def _component_row(position: int, part: Component, files: Mapping[_Place, int]) 
                 git_oid=file.git_oid,
                 xet_hash=file.xet_hash,
                 type=file.kind,
-                repo_file_id=files.get((part.commit, file.path)),
+                repo_file_id=files.get((part.commit, file.path)) if part.commit else None,
             )
             for place, file in enumerate(part.files)
         ],
@@ -247,6 +251,7 @@ def _component(row: ComponentRow) -> Component:
         name=row.component_name,
         repo=row.model_repo_name,
         commit=row.commit_hash,
+        source=row.source,
         files=tuple(map(_file, row.files)),
         folder=row.folder,
         format=row.format,

@@ -11,7 +11,7 @@ from modelhub.facts import JsonDict, RepoId, RepoRecord, SyncStatus
 from modelhub.registry.events import Events
 from modelhub.registry.statements import insert
 from modelhub.registry.tables import RepoRow, VendorRow
-from modelhub.registry.types import utc_now
+from modelhub.registry.types import check_indexable, utc_now
 
 _LIVING = RepoRow.deleted_at.is_(None)
 
@@ -38,7 +38,11 @@ class Repos:
 
         Of a known one the address and whatever wishes are given replace what was there; what is
         left out stays. Its spelling stays too: `set_spelling` changes that.
+
+        Raises:
+            InvalidInput: for an address that is too long.
         """
+        check_indexable(source_uri, "source_uri")
         given = {
             "source_uri": source_uri,
             "default_branch": default_branch,

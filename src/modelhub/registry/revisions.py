@@ -45,7 +45,7 @@ class Revisions:
         else:
             revision_id = self._revision_id(record_id, listing.commit)
             self._renew(revision_id, listing)
-        if not listing.commit.startswith(listing.revision.lower()):
+        if not _is_commit(listing.revision, listing.commit):
             self._note_ref(record_id, revision_id, listing.revision, moment)
         self._update_repo(repo, listing, moment)
 
@@ -227,6 +227,12 @@ class Revisions:
                 "tags": list(listing.tags),
             }
         self._session.flush()  # statements that do not go through these rows follow
+
+
+def _is_commit(revision: str, commit: str) -> bool:
+    """Whether a revision is the commit itself or its first digits, so that no name has to be noted."""
+    digits = revision.lower()
+    return digits == commit or (_SHORT.match(digits) is not None and commit.startswith(digits))
 
 
 def _described(listing: RepoListing) -> dict[str, Any]:

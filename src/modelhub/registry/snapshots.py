@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from modelhub.errors import RevisionNotFound
 from modelhub.facts import Fact, SnapshotFile
 from modelhub.refs import Digest, RepoPath
-from modelhub.registry.artifacts import artifact_ids, store_id
+from modelhub.registry.artifacts import StoreKey, artifact_ids, store_id
 from modelhub.registry.statements import batches, insert
 from modelhub.registry.tables import (
     ArtifactRow,
@@ -42,14 +42,14 @@ class Snapshots:
         path: str,
         files: Iterable[SnapshotFile],
         *,
-        store_uri: str,
+        store: StoreKey,
     ) -> None:
         """Note that `files` lie in the folder `path`, beside those that were noted before.
 
         Raises:
             RevisionNotFound: for a commit that was never listed.
         """
-        snapshot_id = self._snapshot(record_id, commit, path, store_uri)
+        snapshot_id = self._snapshot(record_id, commit, path, store)
         for batch in batches(sorted(files, key=lambda file: file.path)):
             artifacts = artifact_ids(self._session, {file.sha256: file.size for file in batch})
             new = insert(self._session, SnapshotFileRow)
@@ -68,7 +68,7 @@ class Snapshots:
                 ],
             )
 
-    def find(self, record_id: int, commit: str, *, store_uri: str) -> SnapshotRecord | None:
+    def find(self, record_id: int, commit: str, *, store: StoreKey) -> SnapshotRecord | None:
         """The folder of a commit, with its files by their paths; `None` if there is none."""
         found = (
             select(SnapshotRow.id, SnapshotRow.path, RepoRow.model_repo_name)
@@ -78,7 +78,8 @@ class Snapshots:
             .where(
                 RevisionRow.model_repo_id == record_id,
                 RevisionRow.commit_hash == commit,
-                StoreRow.uri == store_uri,
+                StoreRow.uri == store.uri,
+                StoreRow.host == store.host,
             )
         )
         row = self._session.execute(found).first()
@@ -87,7 +88,7 @@ class Snapshots:
         snapshot_id, path, repo = row
         return SnapshotRecord(repo=repo, commit=commit, path=path, files=self._files(snapshot_id))
 
-    def _snapshot(self, record_id: int, commit: str, path: str, store_uri: str) -> int:
+    def _snapshot(self, record_id: int, commit: str, path: str, store: StoreKey) -> int:
         revision = select(RevisionRow.id).where(
             RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == commit
         )
@@ -97,7 +98,7 @@ class Snapshots:
                 f"commit {commit} of repository {record_id} was never listed", field="commit"
             )
         new = insert(self._session, SnapshotRow).values(
-            store_id=store_id(self._session, store_uri), revision_id=revision_id, path=path
+            store_id=store_id(self._session, store), revision_id=revision_id, path=path
         )
         saved = new.on_conflict_do_update(
             index_elements=["store_id", "revision_id"], set_={"path": new.excluded.path}

@@ -11,7 +11,12 @@ from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-__all__ = ["BigInt", "Json", "Name", "Text", "Utc", "Wide", "utc_now"]
+from modelhub.errors import InvalidInput
+
+__all__ = ["BigInt", "Json", "Name", "Text", "Utc", "Wide", "check_indexable", "utc_now"]
+
+# PostgreSQL's B-trees take 2,704 bytes a row, and some of our indexes have a second column.
+_INDEXABLE_BYTES = 2000
 
 # PostgreSQL holds neither NUL nor half of a surrogate pair, and strangers' metadata has both.
 # They are written as the mark and four hexadecimal digits; the mark itself too.
@@ -27,6 +32,21 @@ BigInt = BigInteger().with_variant(Integer(), "sqlite")
 def utc_now() -> datetime:
     """Now, by this host's clock."""
     return datetime.now(UTC)
+
+
+def check_indexable(text: str, field: str) -> None:
+    """Refuse what an index cannot hold, on both databases alike.
+
+    Raises:
+        InvalidInput
+    """
+    size = len(_store_text(text).encode())
+    if size > _INDEXABLE_BYTES:
+        raise InvalidInput(
+            f"{field} has {size:,} bytes, and at most {_INDEXABLE_BYTES:,} can be looked up: {text[:40]!r}…",
+            hint="Use a shorter one.",
+            field=field,
+        )
 
 
 class Utc(TypeDecorator[datetime]):

@@ -21,9 +21,7 @@ def unlink_all(folders: Folders, file: File, links: int) -> list[str]:
     return gone
 
 
-def _unlink_in(
-    folders: Folders, fd: int, path: str, file: File, links: int, gone: list[str]
-) -> None:
+def _unlink_in(folders: Folders, fd: int, path: str, file: File, links: int, gone: list[str]) -> None:
     ops, before, inner = folders.ops, len(gone), []
     for name in ops.listdir(fd):
         try:

@@ -12,10 +12,17 @@ from modelhub.formats.reader import RangeReader
 __all__ = ["read_gguf"]
 
 MAGIC = b"GGUF"
-MAX_METADATA = 1 << 16
-MAX_TENSORS = 1 << 16
-"""Real files have a few thousand; this many tensors still fit the memory that a header may cost."""
+MAX_METADATA = 1 << 12
+"""Real files have a hundred."""
+MAX_TENSORS = 1 << 14
+"""Real files have a few thousand."""
 MAX_STRING = 1 << 20
+MAX_KEY = (1 << 16) - 1
+"""The format's own limit."""
+MAX_TENSOR_NAME = 1 << 10
+"""llama.cpp takes 63 bytes."""
+MAX_STRINGS = 1 << 21
+"""In all arrays, since each costs time; the largest vocabularies with their merges have 0.8 million."""
 MAX_ELEMENTS = 1 << 24
 MAX_ALIGNMENT = 1 << 16
 MAX_DIMENSIONS = 4
@@ -23,9 +30,7 @@ DEFAULT_ALIGNMENT = 32
 
 KEPT_ARRAY = 1024
 """Longer arrays are walked over; of them only type and length are kept."""
-KEPT_ELEMENTS = 1 << 16
-KEPT_TEXT = 2 << 20
-"""Bytes of text in all values that are kept. Chat templates are near 0.1 MB at most."""
+KEPT_ELEMENTS = 1 << 14
 
 _STRING, _ARRAY, _UINT32 = 8, 9, 4
 _SCALARS = {
@@ -43,6 +48,7 @@ _SCALARS = {
 }
 _STRUCTS = {kind: Struct("<" + code) for kind, (_, code) in _SCALARS.items()}
 _U32, _U64 = Struct("<I"), Struct("<Q")
+_SHAPES = tuple(Struct(f"<{rank}Q") for rank in range(MAX_DIMENSIONS + 1))
 _TYPE_AND_OFFSET = Struct("<IQ")
 _LEAST_PAIR = 13  # an empty key's length, a type, a byte
 _LEAST_TENSOR = 24  # an empty name's length, no dimensions, a type, an offset
@@ -61,7 +67,7 @@ class _Parser:
     def __init__(self, reader: RangeReader) -> None:
         self.reader = reader
         self.elements_left = KEPT_ELEMENTS
-        self.text_left = KEPT_TEXT
+        self.strings_left = MAX_STRINGS
 
     def header(self) -> GGUFHeader:
         version, tensor_count, pair_count = self._preamble()
@@ -89,7 +95,7 @@ class _Parser:
     def _metadata(self, count: int) -> dict[str, Value]:
         metadata: dict[str, Value] = {}
         for _ in range(count):
-            key = self._name("metadata key")
+            key = self._name("metadata key", MAX_KEY)
             if key in metadata:
                 raise self._error(f"the metadata key {key!r:.120} comes twice")
             kind = self._number(_U32)
@@ -125,6 +131,9 @@ class _Parser:
         return Struct(f"<{count}{code}").unpack(self.reader.take(count * least))
 
     def _strings(self, count: int) -> Value:
+        self.strings_left -= count
+        if self.strings_left < 0:
+            raise self._error(f"its arrays hold more than {MAX_STRINGS:,} texts")
         if self._keep(count):
             return tuple(self._string() for _ in range(count))
         left = count
@@ -139,7 +148,7 @@ class _Parser:
         while walked < most and at <= last:
             (length,) = unpack(buffer, at)
             if length > MAX_STRING:
-                raise self._too_long(length)
+                raise self._too_long(length, MAX_STRING)
             at += 8 + length
             walked += 1
         self.reader.skip(at - start)
@@ -152,24 +161,21 @@ class _Parser:
         return True
 
     def _string(self) -> str:
-        text = self._bytes()
-        self.text_left -= len(text)
-        if self.text_left < 0:
-            raise self._error(f"its metadata holds more than {KEPT_TEXT:,} bytes of text")
         # A description in another encoding is no reason to refuse a model.
-        return text.decode("utf-8", errors="replace")
+        text = self._bytes(MAX_STRING).decode("utf-8", errors="replace")
+        return self.reader.keep(text, format="gguf")
 
-    def _name(self, what: str) -> str:
-        data = self._bytes()
+    def _name(self, what: str, most: int) -> str:
+        data = self._bytes(most)
         try:
-            return data.decode("utf-8")
+            return self.reader.keep(data.decode("utf-8"), format="gguf")
         except UnicodeDecodeError as error:
             raise self._error(f"a {what} is not UTF-8: {data!r:.120}") from error
 
-    def _bytes(self) -> bytes:
+    def _bytes(self, most: int) -> bytes:
         length = self._number(_U64)
-        if length > MAX_STRING:
-            raise self._too_long(length)
+        if length > most:
+            raise self._too_long(length, most)
         return self.reader.take(length)
 
     def _number(self, struct: Struct) -> Any:
@@ -201,13 +207,13 @@ class _Parser:
         return tuple(tensors)
 
     def _tensor(self) -> GGUFTensor:
-        name = self._name("tensor name")
+        name = self._name("tensor name", MAX_TENSOR_NAME)
         rank = self._number(_U32)
         if rank > MAX_DIMENSIONS:
             raise self._error(
                 f"the tensor {name!r:.120} has {rank} dimensions, more than {MAX_DIMENSIONS}"
             )
-        shape = tuple(self._number(_U64) for _ in range(rank))
+        shape = _SHAPES[rank].unpack(self.reader.take(8 * rank))
         number, offset = _TYPE_AND_OFFSET.unpack(self.reader.take(_TYPE_AND_OFFSET.size))
         kind = GGML_TYPES.get(number)
         if kind is None:
@@ -248,8 +254,8 @@ class _Parser:
                 f"it claims {count:,} {what}, of at least {least} bytes each, where {room:,} are left"
             )
 
-    def _too_long(self, length: int) -> FormatError:
-        return self._error(f"a text claims {length:,} bytes, more than {MAX_STRING:,}")
+    def _too_long(self, length: int, most: int) -> FormatError:
+        return self._error(f"a text claims {length:,} bytes, more than {most:,}")
 
     def _tensor_error(self, tensor: GGUFTensor, problem: str) -> FormatError:
         return self._error(

@@ -5,6 +5,7 @@ Columns are named as in the first design; docs/explanation/design.md has the tab
 
 from modelhub.registry.tables.artifacts import (
     ArtifactLocationRow,
+    ArtifactProofRow,
     ArtifactRow,
     LeaseArtifactRow,
     LeaseRow,
@@ -25,6 +26,7 @@ from modelhub.registry.tables.work import FootprintRow, InferenceLogRow, Instanc
 
 __all__ = [
     "ArtifactLocationRow",
+    "ArtifactProofRow",
     "ArtifactRow",
     "ComponentFileRow",
     "ComponentRow",

@@ -42,18 +42,23 @@ class ArtifactRow(Row):
 
 
 class StoreRow(Row):
-    """A place for artifacts. A folder that only one of several hosts sees names it in its URI."""
+    """A place for artifacts. `host` is the one that sees it, `""` where all of them do.
+
+    The same folder on two hosts is two stores, unless they say that they share it.
+    """
 
     __tablename__ = "store"
+    __table_args__ = (UniqueConstraint("uri", "host"),)
 
     id: Mapped[Id]
-    uri: Mapped[str] = mapped_column(unique=True)
+    uri: Mapped[str]
+    host: Mapped[str]
     created_at: Mapped[Created]
     updated_at: Mapped[Updated]
 
 
 class ArtifactLocationRow(Row):
-    """An artifact in a store: its state there, its path under the store's root, its proof.
+    """An artifact in a store: its state there, its path under the store's root.
 
     `last_accessed_at` stands here, on the row that a collector would change too: a lease that
     updates it makes the collector look again.
@@ -72,17 +77,25 @@ class ArtifactLocationRow(Row):
     state: Mapped[State]
     path: Mapped[str]
     size_bytes: Mapped[int]
-    proof_host: Mapped[str | None]
-    proof_device: Mapped[int | None] = mapped_column(Wide)
-    proof_inode: Mapped[int | None] = mapped_column(Wide)
-    proof_size: Mapped[int | None]
-    proof_mtime_ns: Mapped[int | None]
-    proof_ctime_ns: Mapped[int | None]
-    proof_recorded_ns: Mapped[int | None]
-    verified_at: Mapped[datetime | None]
     last_accessed_at: Mapped[datetime | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Updated]
+
+
+class ArtifactProofRow(Row):
+    """What a host saw of a location's file when it hashed it. Other hosts number files differently."""
+
+    __tablename__ = "artifact_proof"
+
+    location_id: Mapped[int] = mapped_column(cascade("artifact_location.id"), primary_key=True)
+    host: Mapped[str] = mapped_column(primary_key=True)
+    device: Mapped[int] = mapped_column(Wide)
+    inode: Mapped[int] = mapped_column(Wide)
+    size: Mapped[int]
+    mtime_ns: Mapped[int]
+    ctime_ns: Mapped[int]
+    recorded_ns: Mapped[int]
+    verified_at: Mapped[datetime | None]
 
 
 class LeaseRow(Row):

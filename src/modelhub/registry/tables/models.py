@@ -54,7 +54,11 @@ class ComponentFileRow(Row):
 
 
 class ComponentRow(Row):
-    """A part of a variant; its files lie in one folder of one repository at one commit."""
+    """A part of a variant; its files lie in one folder of one repository at one commit.
+
+    Without a commit it is not known yet which one; `source` is `""` where it is the source of the
+    repository that the variant was found in.
+    """
 
     __tablename__ = "logical_model_component"
     __table_args__ = (UniqueConstraint("model_variant_id", "position"),)
@@ -64,7 +68,8 @@ class ComponentRow(Row):
     position: Mapped[int]
     component_name: Mapped[str]
     model_repo_name: Mapped[str]
-    commit_hash: Mapped[Commit]
+    source: Mapped[str] = mapped_column(default="")
+    commit_hash: Mapped[Commit | None]
     folder: Mapped[str]
     format: Mapped[str | None]
     precision: Mapped[str | None]
@@ -80,7 +85,11 @@ class VariantRow(Row):
     """A runnable form of a model."""
 
     __tablename__ = "model_variant"
-    __table_args__ = (UniqueConstraint("logical_model_id", "position"), one_of("status", VARIANT_STATES))
+    __table_args__ = (
+        UniqueConstraint("logical_model_id", "position"),
+        one_of("status", VARIANT_STATES),
+        {"sqlite_autoincrement": True},  # instances name it, also when it is gone
+    )
 
     id: Mapped[Id]
     logical_model_id: Mapped[int] = mapped_column(cascade("logical_model.id"))
@@ -103,7 +112,11 @@ class ModelRow(Row):
     """Something that can be run, as one revision of a repository holds it."""
 
     __tablename__ = "logical_model"
-    __table_args__ = (UniqueConstraint("revision_id", "position"), one_of("status", MODEL_STATES))
+    __table_args__ = (
+        UniqueConstraint("revision_id", "position"),
+        one_of("status", MODEL_STATES),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[Id]
     revision_id: Mapped[int] = mapped_column(cascade("model_repo_revision.id"))

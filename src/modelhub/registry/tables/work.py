@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from modelhub.facts import JobStatus
 from modelhub.registry.tables.base import (
+    Commit,
     Created,
     Id,
     JsonDoc,
@@ -20,18 +21,19 @@ from modelhub.registry.tables.base import (
 )
 from modelhub.registry.types import Json
 
-JOB_KINDS = ("repo_sync", "artifact_download", "quantize", "build_engine", "generate")
 INSTANCE_STATES = ("staging", "loading", "idle", "busy", "draining", "stopping", "error", "lost")
 CALL_STATES = ("ok", "error", "cancelled")
 
 
 class JobRow(Row):
-    """Long work. The row and its lease are the truth; all its times are the database's."""
+    """Long work. The row and its lease are the truth; all its times are the database's.
+
+    `done` and `total` count `unit`s.
+    """
 
     __tablename__ = "job"
     __table_args__ = (
         Index("ix_job_claim", "status", "run_at"),
-        one_of("kind", JOB_KINDS),
         one_of("status", JobStatus),
         {"sqlite_autoincrement": True},
     )
@@ -46,6 +48,7 @@ class JobRow(Row):
     stage: Mapped[str] = mapped_column(default="")
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int | None]
+    unit: Mapped[str] = mapped_column(default="bytes", server_default="bytes")
     priority: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
@@ -153,13 +156,16 @@ class InferenceLogRow(Row):
     logical_model_id: Mapped[int | None] = mapped_column(set_null("logical_model.id"), index=True)
     runtime_instance_id: Mapped[int | None] = mapped_column(set_null("runtime_instance.id"), index=True)
     model_repo_name: Mapped[str]
+    commit_hash: Mapped[Commit | None]
     variant: Mapped[str]
+    variant_digest: Mapped[Sha256 | None]
     model_filename: Mapped[str | None]
     runtime_type: Mapped[str]
     task_type: Mapped[str]
     latency_ms: Mapped[float]
     input_size: Mapped[int | None]
     output_size: Mapped[int | None]
+    timings: Mapped[dict[str, Any] | None] = mapped_column(Json)
     status: Mapped[State]
     error_type: Mapped[str | None]
     error_message: Mapped[str | None]

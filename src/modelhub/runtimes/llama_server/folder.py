@@ -73,7 +73,7 @@ def sweep(parent: Path) -> int:
 def _sweep_one(folder: Path) -> bool:
     try:
         with _opened(folder, os.O_DIRECTORY) as fd:
-            if not _mine(fd) or not {MARKER} <= set(os.listdir(fd)) <= {MARKER, SOCKET}:
+            if not _mine(fd) or not _is_an_engines(fd):
                 return False
             with _opened(MARKER, os.O_RDWR, fd) as marker:
                 if not _mine(marker) or not stat.S_ISREG(os.fstat(marker).st_mode):
@@ -97,6 +97,10 @@ def _opened(path: str | Path, flags: int, dir_fd: int | None = None) -> Iterator
         yield fd
     finally:
         os.close(fd)
+
+
+def _is_an_engines(folder: int) -> bool:
+    return {MARKER} <= set(os.listdir(folder)) <= {MARKER, SOCKET}
 
 
 def _mine(fd: int) -> bool:

@@ -22,7 +22,7 @@ def end_children_early() -> None:
 
     def in_child() -> None:
         # Called in reverse order, both before whatever was registered until now.
-        libc.on_exit(libc._exit, None)
-        libc.__cxa_atexit(libc.fflush, None, None)
+        libc["on_exit"](libc["_exit"], None)
+        libc["__cxa_atexit"](libc["fflush"], None, None)
 
     os.register_at_fork(after_in_child=in_child)

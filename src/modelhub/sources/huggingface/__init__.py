@@ -1,8 +1,8 @@
 """The Hugging Face hub, or a mirror of it.
 
 Everything comes over our own transport, which bounds what it reads and keeps the token to the hub's
-exact origin on every page and redirect. huggingface_hub says where the hub is, whose token to use and
-which names a repository can have.
+exact origin on every page and redirect. huggingface_hub says where the hub is, which token to use and
+whether it may be asked at all.
 """
 
 import logging
@@ -100,6 +100,7 @@ class HuggingFaceSource(Source):
                 hint="Its folders are named by their paths, as in ./folder.",
                 repo=ref.id,
             )
+        ModelRef.parse(ref.id)  # a reference that was not parsed may have any name
         asked, token = self._asked(ref.id, ref.revision)
         try:
             info = self._info(asked, token)
@@ -162,17 +163,6 @@ class HuggingFaceSource(Source):
         return stream
 
     def _info(self, asked: Asked, token: str | None) -> Info:
-        from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
-
-        try:
-            validate_repo_id(asked.repo)
-        except HFValidationError as error:
-            raise InvalidReference(
-                f"no name of a repository: {error}",
-                hint="A repository of the hub is named vendor/name.",
-                field="model",
-            ) from None
         request = self._request(info_path(asked.repo, asked.revision), asked, token)
         return read_info(self._transport.page(request, MAX_INFO).body, str(request.address))
 

@@ -7,7 +7,7 @@ Format: `GET /api/models/{id}/tree/{commit}?recursive=true`, an array of
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from modelhub.errors import SourceError
 from modelhub.facts import RepoFile
@@ -71,7 +71,7 @@ def ref_names(refs: Any) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str) and name.isprintable())
 
 
-def is_commit(text: object) -> bool:
+def is_commit(text: object) -> TypeGuard[str]:
     """Whether `text` is a git object id in full."""
     return isinstance(text, str) and bool(_GIT_OID.fullmatch(text))
 

@@ -151,7 +151,7 @@ def artifacts() -> None:
         unique=[("hash_sha256",)],
     )
     index("model_artifact", "model_repo_id")
-    create("store", columns(TEXT, "uri"), created_updated(), unique=[("uri",)])
+    create("store", columns(TEXT, "uri", "host"), created_updated(), unique=[("uri", "host")])
     create(
         "artifact_location",
         ref("artifact_location", "artifact_id", "model_artifact", "CASCADE"),
@@ -159,10 +159,7 @@ def artifacts() -> None:
         names(32, "state"),
         columns(TEXT, "path"),
         columns(BIG, "size_bytes"),
-        columns(TEXT, "proof_host", null=True),
-        columns(sa.Text(), "proof_device", "proof_inode", null=True),
-        columns(BIG, "proof_size", "proof_mtime_ns", "proof_ctime_ns", "proof_recorded_ns", null=True),
-        columns(TIME, "verified_at", "last_accessed_at", null=True),
+        columns(TIME, "last_accessed_at", null=True),
         created_updated(),
         unique=[("store_id", "artifact_id")],
         checks=[
@@ -172,6 +169,15 @@ def artifacts() -> None:
     index("artifact_location", "artifact_id")
     index(
         "artifact_location", "store_id", "state", "last_accessed_at", name="ix_artifact_location_state"
+    )
+    create(
+        "artifact_proof",
+        ref("artifact_proof", "location_id", "artifact_location", "CASCADE"),
+        columns(TEXT, "host"),
+        columns(sa.Text(), "device", "inode"),
+        columns(BIG, "size", "mtime_ns", "ctime_ns", "recorded_ns"),
+        columns(TIME, "verified_at", null=True),
+        keys=("location_id", "host"),
     )
     create(
         "lease",
@@ -244,6 +250,7 @@ def models() -> None:
         created_updated(),
         unique=[("revision_id", "position")],
         checks=[one_of("status", "syncing", "error", "ready", "active")],
+        sqlite_autoincrement=True,
     )
     create(
         "model_variant",
@@ -256,6 +263,7 @@ def models() -> None:
         created_updated(),
         unique=[("logical_model_id", "position")],
         checks=[one_of("status", "preparing", "ready", "error")],
+        sqlite_autoincrement=True,
     )
 
 
@@ -264,8 +272,8 @@ def components() -> None:
         "logical_model_component",
         ref("logical_model_component", "model_variant_id", "model_variant", "CASCADE"),
         columns(BIG, "position"),
-        columns(TEXT, "component_name", "model_repo_name", "folder"),
-        names(64, "commit_hash"),
+        columns(TEXT, "component_name", "model_repo_name", "source", "folder"),
+        names(64, "commit_hash", null=True),
         columns(TEXT, "format", "precision", null=True),
         columns(BIG, "parameters", null=True),
         columns(TIME, "created_at"),
@@ -284,8 +292,8 @@ def components() -> None:
         unique=[("component_id", "position")],
         checks=[one_of("type", *FILE_KINDS)],
     )
-    index("component_file", "repo_file_id")
-    index("component_file", "artifact_id")
+    for column in ("repo_file_id", "artifact_id"):
+        index("component_file", column)
     create(
         "fact",
         ref("fact", "revision_id", "model_repo_revision", "CASCADE"),
@@ -309,7 +317,9 @@ def work() -> None:
         ref("inference_log", "logical_model_id", "logical_model", "SET NULL", null=True),
         ref("inference_log", "runtime_instance_id", "runtime_instance", "SET NULL", null=True),
         columns(REAL, "latency_ms"),
+        names(64, "commit_hash", "variant_digest", null=True),
         columns(BIG, "input_size", "output_size", null=True),
+        columns(JSON, "timings", null=True),
         names(32, "status"),
         checks=[one_of("status", "ok", "error", "cancelled")],
     )
@@ -327,16 +337,13 @@ def jobs() -> None:
         columns(JSON, "output", "error", null=True),
         columns(BIG, "done", "priority", "attempt", "max_attempts"),
         columns(BIG, "total", null=True),
-        columns(TIME, "run_at"),
+        [sa.Column("unit", TEXT, nullable=False, server_default="bytes")],
+        columns(TIME, "run_at", "created_at", "updated_at"),
         ref("job", "parent_id", "job", "SET NULL", null=True),
         columns(TEXT, "lease_owner", null=True),
         columns(FLAG, "cancel_requested"),
-        created_updated(),
         columns(TIME, "lease_until", "started_at", "finished_at", null=True),
-        checks=[
-            one_of("kind", "repo_sync", "artifact_download", "quantize", "build_engine", "generate"),
-            one_of("status", "queued", "running", "succeeded", "failed", "cancelled"),
-        ],
+        checks=[one_of("status", "queued", "running", "succeeded", "failed", "cancelled")],
         sqlite_autoincrement=True,
     )
     index("job", "status", "run_at", name="ix_job_claim")
@@ -386,7 +393,7 @@ def downgrade() -> None:
         ("inference_log", "runtime_footprint", "runtime_instance", "job"),
         ("fact", "component_file", "logical_model_component", "model_variant", "logical_model"),
         ("snapshot_file", "snapshot", "repo_file"),
-        ("lease_artifact", "lease", "artifact_location", "store", "model_artifact"),
+        ("lease_artifact", "lease", "artifact_proof", "artifact_location", "store", "model_artifact"),
         ("repo_ref", "model_repo_revision", "model_repo", "model_vendor"),
     ):
         for table in tables:
