@@ -155,6 +155,7 @@ def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mappi
     for path in wanted:
         context.progress("headers", len(headers), len(wanted), path, unit="files")
         headers[path] = _header(source, listing, listing.by_path[path])
+    context.progress("headers", len(wanted), len(wanted), unit="files")
     return headers
 
 
