@@ -19,26 +19,13 @@ def chat_overhead(monkeypatch):
     return chat_overhead
 
 
-def test_the_bare_engine_has_the_settings_that_modelhub_gives_it(chat_overhead, monkeypatch, tmp_path):
-    started = []
-    for module in (engine, chat_overhead):
-        start = module.start_server
-        monkeypatch.setattr(
-            module,
-            "start_server",
-            lambda settings, folder, start=start: started.append(settings) or start(settings, folder),
-        )
+def test_both_sides_ask_one_engine_for_the_same_number_of_tokens(chat_overhead, monkeypatch, tmp_path):
     model = write_random_gguf(tmp_path / "x.gguf", context=512)
     monkeypatch.setattr(chat_overhead, "TOKENS", 4)
-    with Hub(home=tmp_path / "home") as hub, chat_overhead.bare_engine(model) as bare:
+    start = engine.start_server
+    with chat_overhead.loaded_servers() as servers, Hub(home=tmp_path / "home") as hub:
         assert chat_overhead.hub_tokens(hub, model, "x") == 4
-        assert chat_overhead.bare_tokens(bare, "x") == 4
-    ours, theirs = (
-        {**vars_of(settings), "path": ""}
-        for settings in sorted(started, key=lambda s: s.path != str(model))
-    )
-    assert ours == theirs
-
-
-def vars_of(settings) -> dict[str, object]:
-    return {name: getattr(settings, name) for name in settings.__slots__}
+        assert len(servers) == 1
+        assert chat_overhead.bare_tokens(servers[0], "x") == 4
+        servers.clear()
+    assert engine.start_server is start
