@@ -33,7 +33,7 @@ class LlamaServerInstance(Instance):
         self._closed = False
 
     def infer(self, request: Request, call: Call) -> ChatReply:
-        chunks = list(self.stream(request, call))
+        chunks = list(self._open(request, call, whole=True))
         last = chunks[-1]
         assert last.finish_reason is not None
         assert last.usage is not None
@@ -45,6 +45,9 @@ class LlamaServerInstance(Instance):
         )
 
     def stream(self, request: Request, call: Call) -> Iterator[ChatChunk]:
+        return self._open(request, call, whole=False)
+
+    def _open(self, request: Request, call: Call, *, whole: bool) -> Iterator[ChatChunk]:
         if not isinstance(request, ChatRequest):
             raise TaskNotSupported(
                 f"llama_server cannot serve a {type(request).__name__}",
@@ -52,14 +55,16 @@ class LlamaServerInstance(Instance):
             )
         if self._closed:
             raise _unloaded()
-        return self._chunks(request, call)
+        return self._chunks(request, call, whole=whole)
 
-    def _chunks(self, request: ChatRequest, call: Call) -> Iterator[ChatChunk]:
+    def _chunks(self, request: ChatRequest, call: Call, *, whole: bool) -> Iterator[ChatChunk]:
         self._gate.enter(call)
         turn = Turn(self._engine.ask, payload(request), call, self._gate.leave)
         finish, usage = FinishReason.STOP, None
         try:
             self._start(turn)
+            if whole:
+                turn.wait()
             for piece in map(read_piece, turn.messages()):
                 if piece.text or piece.reasoning:
                     yield ChatChunk(text=piece.text, reasoning=piece.reasoning)

@@ -39,6 +39,7 @@ class Turn:
         self._stopped = False
         self._error: ModelHubError | None = None
         self._finished = threading.Lock()
+        self._whole = threading.Event()
         self._thread = _Worker(target=self._work, name=f"llama_server-{call.id[:8]}")
 
     def start(self) -> None:
@@ -65,6 +66,19 @@ class Turn:
             yield message
         if self._error is not None:
             raise self._error
+
+    def wait(self) -> None:
+        """Until the answer is whole. A reader who wants all of it need not be woken for each token:
+        on a machine whose cores all compute, every such moment is one that the engine waits for.
+
+        Raises:
+            Cancelled, DeadlineExceeded: from the call, within a tenth of a second.
+            ModelHubError: what `end` was given.
+        """
+        while not self._whole.wait(_TICK):
+            self._call.check()
+            if self._stopped and self._error is not None:
+                raise self._error
 
     def stop(self) -> None:
         """Nobody reads on: stop the engine, and give it a moment to do so."""
@@ -93,6 +107,7 @@ class Turn:
         finally:
             self._finish()
             self._said.put(None)
+            self._whole.set()
 
     def _finish(self) -> None:
         if self._finished.acquire(blocking=False):
