@@ -195,11 +195,19 @@ def read_until(stream, text: bytes) -> None:
         seen += piece
 
 
+def drain(stream) -> None:
+    """Read what is there now."""
+    os.set_blocking(stream.fileno(), False)
+    stream.read()
+    os.set_blocking(stream.fileno(), True)
+
+
 def test_ctrl_c_in_a_conversation_ends_the_answer(start, endless, terminal):
     keyboard, screen = terminal
     chat = start("chat", endless, "--temperature", "0", stdin=screen)
     for _ in range(2):
         read_until(chat.stderr, b"> ")
+        drain(chat.stdout)  # else what is left of the first answer would pass for the second
         keyboard.write(b"Tell me everything.\n")
         assert chat.stdout.read(1)
         chat.send_signal(signal.SIGINT)
