@@ -127,7 +127,9 @@ class RuntimeContract:
         assert done.stdout.strip() == "[]"
 
     def test_supports_what_it_loads(self, subject: Subject) -> None:
-        assert subject.runtime.supports(subject.bundle.variant, find_device("cpu")).ok
+        assert subject.runtime.supports(
+            subject.bundle.model, subject.bundle.variant, find_device("cpu")
+        ).ok
 
     def test_predicts_its_memory(self, subject: Subject) -> None:
         bundle, device = subject.bundle, find_device("cpu")

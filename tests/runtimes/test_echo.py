@@ -41,7 +41,7 @@ class TestEcho(RuntimeContract):
 
     def test_it_runs_anywhere(self, subject: Subject) -> None:
         variant = subject.bundle.variant
-        assert subject.runtime.supports(variant, on_another_device("cuda")).ok
+        assert subject.runtime.supports(subject.bundle.model, variant, on_another_device("cuda")).ok
         assert subject.runtime.footprint(
             subject.bundle.model, variant, find_device("cpu"), {}
         ) == Footprint(total=0)

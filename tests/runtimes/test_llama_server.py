@@ -170,13 +170,16 @@ class TestLlamaServer(RuntimeContract):
 
     def test_only_the_cpu(self, subject: Subject) -> None:
         cuda = on_another_device("cuda")
-        assert "cuda:0" in subject.runtime.supports(subject.bundle.variant, cuda).reason
+        assert (
+            "cuda:0"
+            in subject.runtime.supports(subject.bundle.model, subject.bundle.variant, cuda).reason
+        )
         with pytest.raises(InvalidInput, match="cuda:0"):
             subject.runtime.load(subject.bundle, cuda, {}, SharedParts())
 
     def test_another_format_is_not_supported(self, subject: Subject) -> None:
         other = subject.bundle.variant.model_copy(update={"format": "onnx"})
-        assert not subject.runtime.supports(other, find_device("cpu")).ok
+        assert not subject.runtime.supports(subject.bundle.model, other, find_device("cpu")).ok
 
     def test_without_its_library(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(LlamaServerRuntime, "requires", ("no_such_engine",))

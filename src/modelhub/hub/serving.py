@@ -118,7 +118,7 @@ class Serving:
             return Offer(view, model, variant, device, ok=False, memory=0, reason=reason)
         try:
             runtime = self.runtimes.load(view.name)
-            support = runtime.supports(variant, device)
+            support = runtime.supports(model, variant, device)
             memory = runtime.footprint(model, variant, device, options).total
         except Exception as error:
             # A plugin that fails here is only not to be had; the others are.

@@ -7,7 +7,7 @@ engine inside `load`, so that modelhub can plan for a runtime whose engine is no
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
 from pydantic import Field
 
-from modelhub.errors import TaskNotSupported
+from modelhub.errors import ModelHubError, TaskNotSupported
 from modelhub.facts import Call, Device, Fact, Model, Variant
 from modelhub.refs import Digest
 from modelhub.tasks import Request, Result
@@ -47,9 +47,12 @@ class Capabilities(Fact):
     """What an instance can do besides answering one request.
 
     `max_concurrency` is how many calls it takes at the same time; more are queued for it.
+    `max_batch` is how many requests `infer_many` does together; above 1, who has several gives them
+    together. `context_length` is in tokens.
     """
 
-    max_concurrency: int = 1
+    max_concurrency: Annotated[int, Field(ge=1)] = 1
+    max_batch: Annotated[int, Field(ge=1)] = 1
     streaming: bool = False
     context_length: int | None = None
 
@@ -59,12 +62,14 @@ class Bundle:
     """A variant whose files are here, verified: what `load` gets.
 
     `roots` maps each component's name to the snapshot folder of the repository it comes from;
-    `components` to the folder of the component itself.
+    `components` to the folder of the component itself. `code_allowed` says that the user allowed the
+    repository's own Python code at this commit: without it none of it may run.
     """
 
     model: Model
     variant: Variant
     roots: Mapping[str, Path] = field(default_factory=dict)
+    code_allowed: bool = False
 
     @property
     def components(self) -> Mapping[str, Path]:
@@ -86,9 +91,24 @@ class Parts(Protocol):
 
 
 class Instance(ABC):
-    """A loaded model. `infer` and `stream` may be called from any thread."""
+    """A loaded model. `infer`, `infer_many` and `stream` may be called from any thread."""
 
     capabilities: Capabilities = Capabilities()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still answer; `False` once the process that held it is gone."""
+        return True
+
+    @property
+    def pid(self) -> int | None:
+        """The process that holds the weights; `None` is this one."""
+        return None
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that it takes now, where that can be measured; may ask another process."""
+        return None
 
     @abstractmethod
     def infer(self, request: Request, call: Call) -> Result:
@@ -101,8 +121,27 @@ class Instance(ABC):
             EngineError: when the engine fails; the engine's own error is its `__cause__`.
         """
 
+    def infer_many(
+        self, requests: Sequence[Request], calls: Sequence[Call]
+    ) -> Sequence[Result | ModelHubError]:
+        """Answer several requests together, each with its own call: an entry each, in their order.
+
+        A request that fails, or whose call is over, costs itself alone: its entry is the error.
+        By default one after the other; whoever says `max_batch` above 1 does it in one go.
+        """
+        return [self._answer(request, call) for request, call in zip(requests, calls, strict=True)]
+
+    def _answer(self, request: Request, call: Call) -> Result | ModelHubError:
+        try:
+            return self.infer(request, call)
+        except ModelHubError as error:
+            return error
+
     def stream(self, request: Request, call: Call) -> Iterator[Any]:  # noqa: ARG002 - for subclasses
-        """Answer piece by piece. Closing the iterator early stops the engine."""
+        """Answer piece by piece. Closing the iterator early stops the engine, and so does dropping it.
+
+        A request that it does not serve is refused here, or at the first piece.
+        """
         raise TaskNotSupported(
             f"{type(self).__name__} does not stream", hint="Call it without stream=True."
         )
@@ -118,7 +157,9 @@ class Runtime(ABC):
     Class attributes: `name` is unique; `tasks` are canonical task ids; `formats` are file formats
     (`gguf`, `safetensors` …); `requires` are the modules that its engine needs, and `install` the
     command that brings them; `priority` orders runtimes that could all do it, higher first; an
-    `explicit` runtime is taken only when a caller names it.
+    `explicit` runtime is taken only when a caller names it; one that is `isolated` is loaded in a
+    process of its own, whatever the Hub's host, because what it does to its process is not to be
+    shared.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -129,6 +170,7 @@ class Runtime(ABC):
     install: ClassVar[str] = ""
     priority: ClassVar[int] = 0
     explicit: ClassVar[bool] = False
+    isolated: ClassVar[bool] = False
 
     @abstractmethod
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
@@ -158,8 +200,8 @@ class Runtime(ABC):
         """
         return str(self.api_version)
 
-    def supports(self, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - for subclasses
-        """Whether this runtime can run `variant` on `device`. By default: the format matches."""
+    def supports(self, model: Model, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - for subclasses
+        """Whether this runtime can run `variant` of `model` on `device`. By default: the format matches."""
         if variant.format in self.formats:
             return Support(ok=True)
         return Support(ok=False, reason=f"{self.name} reads {', '.join(self.formats)}")

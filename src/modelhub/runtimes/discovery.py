@@ -175,7 +175,7 @@ def _wrong(runtime: object, name: str) -> str:
         value = getattr(runtime, attribute, None)
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             return f"has no tuple of texts {attribute!r}, but {value!r:.80}"
-    for attribute, kind in (("install", str), ("priority", int), ("explicit", bool)):
+    for attribute, kind in (("install", str), ("priority", int), ("explicit", bool), ("isolated", bool)):
         value = getattr(runtime, attribute)
         if not isinstance(value, kind):
             return f"has no {kind.__name__} as {attribute!r}, but {value!r:.80}"

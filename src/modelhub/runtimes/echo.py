@@ -59,7 +59,7 @@ class EchoRuntime(Runtime):
     def check_options(self, options: Mapping[str, Any]) -> None:
         build_request(EchoOptions, **options)
 
-    def supports(self, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - it reads nothing
+    def supports(self, model: Model, variant: Variant, device: Device) -> Support:  # noqa: ARG002 - it reads nothing
         return Support(ok=True)
 
     def footprint(

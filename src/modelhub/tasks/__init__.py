@@ -1,6 +1,7 @@
 """What a model can be asked: typed requests and results, one file a family."""
 
 from modelhub.tasks.base import Request, Result, build_request
+from modelhub.tasks.embedding import EmbedRequest, EmbedResult, TextInput, embed_request
 from modelhub.tasks.names import TASKS, TaskName, find_task
 from modelhub.tasks.text import (
     ChatChunk,
@@ -12,6 +13,7 @@ from modelhub.tasks.text import (
     Role,
     Usage,
     chat_request,
+    join_chunks,
 )
 
 __all__ = [
@@ -19,6 +21,8 @@ __all__ = [
     "ChatChunk",
     "ChatReply",
     "ChatRequest",
+    "EmbedRequest",
+    "EmbedResult",
     "FinishReason",
     "Message",
     "MessageInput",
@@ -26,8 +30,11 @@ __all__ = [
     "Result",
     "Role",
     "TaskName",
+    "TextInput",
     "Usage",
     "build_request",
     "chat_request",
+    "embed_request",
     "find_task",
+    "join_chunks",
 ]

@@ -4,7 +4,7 @@ Parameters are named as in `huggingface_hub.InferenceClient.chat_completion` and
 completions; `top_k` as in llama.cpp and transformers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
@@ -139,6 +139,19 @@ class ChatChunk(Fact):
 
     def __str__(self) -> str:
         return self.text
+
+
+def join_chunks(chunks: Sequence[ChatChunk]) -> ChatReply:
+    """The whole answer that a stream gave in pieces; the last one says why it ended."""
+    last = chunks[-1]
+    assert last.finish_reason is not None
+    assert last.usage is not None
+    return ChatReply(
+        text="".join(chunk.text for chunk in chunks),
+        reasoning="".join(chunk.reasoning for chunk in chunks),
+        finish_reason=last.finish_reason,
+        usage=last.usage,
+    )
 
 
 def chat_request(messages: MessageInput, **params: Any) -> ChatRequest:

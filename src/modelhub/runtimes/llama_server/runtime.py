@@ -61,10 +61,10 @@ class LlamaServerRuntime(Runtime):
         except importlib.metadata.PackageNotFoundError:
             return super().version()
 
-    def supports(self, variant: Variant, device: Device) -> Support:
+    def supports(self, model: Model, variant: Variant, device: Device) -> Support:
         if device.kind != "cpu":
             return Support(ok=False, reason=f"{self.name} runs on the CPU, not on {device.name}")
-        return super().supports(variant, device)
+        return super().supports(model, variant, device)
 
     def footprint(
         self, model: Model, variant: Variant, device: Device, options: Mapping[str, Any]

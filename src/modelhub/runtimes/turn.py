@@ -1,8 +1,8 @@
-"""One request on its way through the engine: a thread that the engine blocks, and its messages."""
+"""One request on its way through an engine: a thread that the engine blocks, and what it says."""
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from modelhub.errors import Cancelled, DeadlineExceeded, EngineError, ModelHubError
@@ -17,36 +17,37 @@ token, or its next batch of a prompt, which on a slow machine may take longer: t
 by itself a little later.
 """
 
-Message = Mapping[str, Any]
-Ask = Callable[[Mapping[str, Any], Callable[[Message], bool]], None]
+Say = Callable[[Any], bool]
+"""Takes a piece of the answer, or `None` for a sign of life; true when the engine is to stop."""
+
+Work = Callable[[Say], None]
+"""Blocks until the answer is whole or `say` stops it."""
 
 
 class Turn:
-    """Asks the engine in a thread of its own and gives out what it says.
+    """Lets the engine work in a thread of its own and gives out what it says.
 
     What the engine has said and nobody has read yet is at most one answer, which the context
     bounds: so a reader who pauses never holds the engine up, and the next request gets its turn.
     """
 
-    def __init__(
-        self, ask: Ask, payload: Mapping[str, Any], call: Call, done: Callable[[], None]
-    ) -> None:
-        self._ask = ask
-        self._payload = payload
+    def __init__(self, engine: str, work: Work, call: Call, done: Callable[[], None]) -> None:
+        self._engine = engine
+        self._work = work
         self._call = call
         self._done = done
-        self._said: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stopped = False
         self._error: ModelHubError | None = None
         self._finished = threading.Lock()
         self._whole = threading.Event()
-        self._thread = _Worker(target=self._work, name=f"llama_server-{call.id[:8]}")
+        self._thread = _Worker(target=self._run, name=f"{engine}-{call.id[:8]}")
 
     def start(self) -> None:
         """Begin. `done` is called once, when the engine is free again."""
         self._thread.start()
 
-    def messages(self) -> Iterator[Message]:
+    def pieces(self) -> Iterator[Any]:
         """What the engine says, as it says it.
 
         Raises:
@@ -58,12 +59,12 @@ class Turn:
             if self._stopped and self._error is not None:
                 raise self._error
             try:
-                message = self._said.get(timeout=_TICK)
+                piece = self._said.get(timeout=_TICK)
             except queue.Empty:
                 continue
-            if message is None:
+            if piece is None:
                 break
-            yield message
+            yield piece
         if self._error is not None:
             raise self._error
 
@@ -97,25 +98,31 @@ class Turn:
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             if not self._stopped:
-                self._ask(self._payload, self._hear)
-        except Exception as error:  # noqa: BLE001 - whatever the engine's binding raises
-            self._error = EngineError(f"llama.cpp failed: {error}")
-            self._error.__cause__ = error
+                self._work(self._hear)
+        except ModelHubError as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever the engine's library raises
+            self._fail(EngineError(f"{self._engine} failed: {error}"), error)
         finally:
             self._finish()
             self._said.put(None)
             self._whole.set()
 
+    def _fail(self, error: ModelHubError, cause: Exception | None = None) -> None:
+        if self._error is None:  # else the reader has a reason already: it was told to end
+            error.__cause__ = cause or error.__cause__
+            self._error = error
+
     def _finish(self) -> None:
         if self._finished.acquire(blocking=False):
             self._done()
 
-    def _hear(self, message: Message) -> bool:
-        """The engine's callback, which must not raise: the binding would drop it and go on."""
-        self._said.put(message)
+    def _hear(self, piece: Any) -> bool:
+        if piece is not None:
+            self._said.put(piece)
         return self._stopped or _is_over(self._call) or _nobody_is_left()
 
 
