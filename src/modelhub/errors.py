@@ -34,6 +34,7 @@
     │   ├── RuntimeBroken                   a plugin that cannot be imported
     │   ├── LoadFailed
     │   └── EngineError                     the engine failed while it worked
+    │       └── ProcessLost                 the process that held the model is gone
     ├── DoesNotFit                          not enough memory, with the arithmetic
     ├── Cancelled
     ├── DeadlineExceeded (TimeoutError)
@@ -70,6 +71,7 @@ __all__ = [
     "ModelHubError",
     "NotFound",
     "Offline",
+    "ProcessLost",
     "RegistryError",
     "RepositoryNotFound",
     "RevisionNotFound",
@@ -301,6 +303,15 @@ class EngineError(RuntimeProblem):
     """The engine failed while it worked on a request."""
 
     code = "engine_error"
+
+
+class ProcessLost(EngineError):
+    """The process that held the model has ended; its requests are lost, the next one starts it anew.
+
+    ``details``: pid, status (an exit status, or a signal's number below zero).
+    """
+
+    code = "process_lost"
 
 
 class DoesNotFit(ModelHubError, MemoryError):

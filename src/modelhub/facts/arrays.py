@@ -1,12 +1,13 @@
 """Numbers in arrays inside facts: numpy's, checked, read-only, and as nested lists in JSON."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
 from modelhub.facts.base import Fact
 
-__all__ = ["Array", "ArrayFact", "is_array"]
+__all__ = ["Array", "ArrayFact", "from_buffer", "is_array"]
 
 
 def Array(dtype: str, ndim: int) -> Any:  # noqa: N802 - the name of a type
@@ -55,3 +56,19 @@ def _same(one: Any, other: Any) -> bool:
     if not (is_array(one) and is_array(other)):
         return bool(one == other)
     return one.shape == other.shape and one.dtype == other.dtype and bool((one == other).all())
+
+
+def from_buffer(buffer: memoryview, dtype: str, shape: Sequence[int]) -> Any:
+    """An array over the bytes of `buffer`, without a copy and read-only where the buffer is.
+
+    Raises:
+        ValueError: when they are not as many as the shape needs.
+    """
+    import numpy as np
+
+    kind = np.dtype(dtype)
+    if kind.hasobject:
+        raise ValueError("an array of Python objects has no bytes")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"{list(shape)} is no shape")
+    return np.frombuffer(buffer, dtype=kind).reshape(shape)

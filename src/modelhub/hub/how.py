@@ -8,16 +8,22 @@ from typing import Any, Self, TypedDict
 from modelhub.errors import InvalidInput
 from modelhub.facts import ProgressCallback
 from modelhub.refs import ModelRef
-from modelhub.tasks import ChatRequest, Request
+from modelhub.tasks import ChatRequest, EmbedRequest, Request
 
 Model = str | os.PathLike[str] | ModelRef
 Shown = bool | ProgressCallback | None
 
 
-DEFAULT_MODELS: Mapping[str, str] = {"text-generation": "Qwen/Qwen3-0.6B-GGUF"}
+DEFAULT_MODELS: Mapping[str, str] = {
+    "text-generation": "Qwen/Qwen3-0.6B-GGUF",
+    "feature-extraction": "Qwen/Qwen3-Embedding-0.6B-GGUF",
+}
 """What a verb takes when its model is `None`, by task."""
 
-REQUESTS: Mapping[str, type[Request]] = {"text-generation": ChatRequest}
+REQUESTS: Mapping[str, type[Request]] = {
+    "text-generation": ChatRequest,
+    "feature-extraction": EmbedRequest,
+}
 """What each task is asked with."""
 
 
@@ -45,6 +51,14 @@ class ChatParams(Common, total=False):
     top_k: int | None
     seed: int | None
     stop: str | tuple[str, ...] | list[str] | None
+
+
+class EmbedParams(Common, total=False):
+    """Keyword arguments of `embed`; see `modelhub.tasks.EmbedRequest`."""
+
+    normalize: bool | None
+    truncate: bool
+    prompt_name: str | None
 
 
 @dataclass(frozen=True, slots=True)

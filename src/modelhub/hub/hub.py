@@ -23,6 +23,7 @@ from modelhub.hub.doctor import Checkup, examine
 from modelhub.hub.how import (
     ChatParams,
     Common,
+    EmbedParams,
     How,
     Model,
     Shown,
@@ -45,10 +46,13 @@ from modelhub.store.proof import host_id
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
+    EmbedResult,
     MessageInput,
     Request,
     Result,
+    TextInput,
     chat_request,
+    embed_request,
     find_task,
 )
 from modelhub.tasks.stream import Stream
@@ -295,6 +299,25 @@ class Hub:
         reply = self._run("text-generation", model, request, how)
         assert isinstance(reply, ChatReply)
         return reply
+
+    def embed(
+        self, model: Model | None, texts: TextInput, /, **params: Unpack[EmbedParams]
+    ) -> EmbedResult:
+        """A vector for each text: `.vectors` is a float32 array of shape (texts, dimensions).
+
+        `params`: `normalize truncate prompt_name`, and what every verb takes: `variant runtime device
+        timeout options progress`. Pooling, normalisation and prompts are the repository's own.
+
+        Raises:
+            InvalidInput: for no texts, an empty one, a prompt that the repository does not have.
+            ContextTooLong: for a text longer than the model takes, unless `truncate`.
+            RepositoryNotFound, VariantNotFound, TaskNotSupported, RuntimeNotInstalled, DoesNotFit,
+            IntegrityError, DeadlineExceeded
+        """
+        how, rest = How.take(params)
+        result = self._run("feature-extraction", model, embed_request(texts, **rest), how)
+        assert isinstance(result, EmbedResult)
+        return result
 
     def run(
         self, task: str, model: Model | None, request: Request, /, **params: Unpack[Common]

@@ -5,12 +5,12 @@ process of its own, whose standard error is ours to read: `python -m …reason S
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
 from dataclasses import asdict
 
+from modelhub.runtimes.hosts.environment import child_environment
 from modelhub.runtimes.llama_server.folder import SocketFolder
 from modelhub.runtimes.llama_server.server import EngineSettings, start_server
 
@@ -18,9 +18,6 @@ _ERRORS_ONLY = 1
 _PATIENCE = 30.0
 _LONGEST = 300
 _ERROR_LINE = re.compile(r"^\S+ E (.*)$", re.MULTILINE)
-_NEEDED = re.compile(
-    "PATH|HOME|TMPDIR|TEMP|TMP|TZ|LANG|LANGUAGE|LC_.*|VIRTUAL_ENV|PYTHON.*|LD_.*|DYLD_.*|OMP_.*"
-)
 _SAYS_WHY = re.compile(r"error loading model: (.*)|^\s*\w*: (failed .*)")
 
 
@@ -30,7 +27,7 @@ def ask_why(settings: EngineSettings) -> str:
     try:
         done = subprocess.run(
             command,
-            env=_environment(),
+            env=child_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE,
@@ -39,12 +36,6 @@ def ask_why(settings: EngineSettings) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"it does not say why ({type(error).__name__} when asked)"
     return read_reason(done.stderr.decode(errors="replace"))
-
-
-def _environment() -> dict[str, str]:
-    """What Python and the engine need, and no more: the child reads a file that is not sound."""
-    passed = {key: value for key, value in os.environ.items() if _NEEDED.fullmatch(key)}
-    return {**passed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def read_reason(log: str) -> str:
