@@ -20,11 +20,12 @@ _FROM_ENV = {
     "store": ("MODELHUB_STORE_URI", "MODEL_STORE_URI"),
     "offline": ("MODELHUB_OFFLINE",),
     "host": ("MODELHUB_HOST",),
+    "python": ("MODELHUB_PYTHON",),
     "hf_endpoint": ("HF_ENDPOINT",),
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
-_SHOWN = frozenset({"home", "offline", "host"})
+_SHOWN = frozenset({"home", "offline", "host", "python"})
 """Settings whose values an error may show: the others may hold a password."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
@@ -36,7 +37,8 @@ class Settings(BaseModel):
     `home` is the folder for all that modelhub keeps (the user's data folder by default);
     `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
     store, or a folder (one in `home` by default); `offline` forbids every socket; `host` is where
-    models run (`thread`: in this process); `hf_endpoint` and `hf_token` are for Hugging Face (a
+    models run (`thread`: in this process; `process`: each in a child process); `python` is the
+    interpreter of these children (this one by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
     stays anonymous). The environment is read by `from_env` alone.
 
@@ -50,7 +52,8 @@ class Settings(BaseModel):
     database: str = Field(repr=False)
     store: str
     offline: bool = False
-    host: Literal["thread"] = "thread"
+    host: Literal["thread", "process"] = "thread"
+    python: str | None = None
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: SecretStr | None = None
 

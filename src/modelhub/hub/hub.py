@@ -39,6 +39,8 @@ from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef, Precision
 from modelhub.registry import Registry, StoreLedger
 from modelhub.runtimes import Instances, Lease, Runtimes, devices
+from modelhub.runtimes.guard import check_result, checked_pieces, typed_errors
+from modelhub.runtimes.hosts import Hosts
 from modelhub.settings import Settings
 from modelhub.sources import Sources
 from modelhub.store import Store
@@ -129,7 +131,13 @@ class Hub:
         self._resolver = Resolver(self._registry, self.jobs, syncer, self._sources, settings.offline)
         fetcher = Fetcher(self._registry, self._store, ledger.key)
         self._serving = Serving(
-            self._resolver, self.jobs, fetcher, self._store, Runtimes(), self._instances
+            self._resolver,
+            self.jobs,
+            fetcher,
+            self._store,
+            Runtimes(),
+            self._instances,
+            Hosts(settings.host, settings.python),
         )
 
     # What is there
@@ -335,15 +343,17 @@ class Hub:
         with self._calls.serve(how.timeout) as call, told(call, task) as story:
             lease, provenance = self._acquire(task, model, request, how, call)
             story.served_by(provenance)
-            with lease as instance:
-                result = instance.infer(request, call)
+            with lease as instance, typed_errors(provenance.runtime):
+                result = check_result(provenance.runtime, instance.infer(request, call))
             return result.model_copy(update={"provenance": provenance})
 
     def _stream(self, task: str, model: Model | None, request: Request, how: How) -> Stream[Any]:
         with self._calls.serve(how.timeout) as call:
             lease, provenance = self._acquire(task, model, request, how, call)
             try:
-                pieces = lease.instance.stream(request, call)
+                with typed_errors(provenance.runtime):
+                    pieces = lease.instance.stream(request, call)
+                pieces = checked_pieces(provenance.runtime, pieces)
             except BaseException:
                 lease.release()
                 raise

@@ -40,6 +40,7 @@ from modelhub.planner import (
 )
 from modelhub.registry.introspect import metadata_wanted
 from modelhub.runtimes import Bundle, Instance, InstanceKey, Instances, Lease, Runtimes, devices
+from modelhub.runtimes.hosts import Hosts, Order
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Serving:
     store: Store
     runtimes: Runtimes
     instances: Instances
+    hosts: Hosts
     _ready: dict[Hashable, _Ready] = field(default_factory=dict)
 
     def check_names(self, runtime: str | None, device: str | None) -> None:
@@ -231,8 +233,10 @@ class Serving:
         assert plan.runtime is not None
         folder = self.pull(ready.target, plan, call, on_progress).path
         bundle = Bundle(plan.model, plan.choice, {part.name: folder for part in plan.components})
+        runtime = self.runtimes.load(plan.runtime)
         device = choose_device(devices(), plan.device)
-        return self.runtimes.load(plan.runtime).load(bundle, device, options, self.instances.parts)
+        order = Order(runtime, self.runtimes.origin(runtime.name), bundle, device, options)
+        return self.hosts.choose(runtime, bundle).load(order, self.instances.parts, call)
 
     def _provenance(self, plan: Plan) -> Provenance:
         """Which bytes an answer of this plan comes from: all of them, or it is an error."""

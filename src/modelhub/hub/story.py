@@ -57,7 +57,7 @@ def signed(pieces: Iterator[Any], provenance: Provenance, call: Call, task: str)
         story.served_by(provenance)
         try:
             for piece in pieces:
-                last = piece.finish_reason is not None
+                last = getattr(piece, "finish_reason", None) is not None
                 yield piece.model_copy(update={"provenance": provenance}) if last else piece
         finally:
             close = getattr(pieces, "close", None)

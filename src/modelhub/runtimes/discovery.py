@@ -65,6 +65,14 @@ class Runtimes:
                 self._loaded[name] = _make(self._entry_point(name))
             return self._loaded[name]
 
+    def origin(self, name: str) -> str:
+        """The `module:class` that the runtime of that name is made from, for another process.
+
+        Raises:
+            RuntimeNotFound, RuntimeConflict
+        """
+        return self._entry_point(name).value
+
     def views(self) -> tuple[RuntimeView, ...]:
         """Each runtime as a planner sees it; those that cannot be used say why."""
         return tuple(self._view(name) for name in self._by_name())

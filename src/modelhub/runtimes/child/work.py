@@ -63,9 +63,7 @@ class Work:
         if len(answers) != len(calls):
             raise EngineError(f"{runtime} gave {len(answers)} answers to {len(calls)} requests")
         entries = [
-            error_message(answer)
-            if isinstance(answer, ModelHubError)
-            else check_result(runtime, answer)
+            error_message(answer) if isinstance(answer, ModelHubError) else check_result(runtime, answer)
             for answer in answers
         ]
         self._say("results", results=entries, last=True)
@@ -92,6 +90,4 @@ class Work:
     def _progress(self, progress: Progress) -> None:
         if self._token.cancelled:
             raise Cancelled("the call was cancelled")
-        self._say(
-            "progress", done=progress.done, total=progress.total, preview=progress.preview
-        )
+        self._say("progress", done=progress.done, total=progress.total, preview=progress.preview)

@@ -138,5 +138,3 @@ class Channel:
 def ends() -> tuple[socket.socket, socket.socket]:
     """Two sockets that are connected with each other."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-
-
