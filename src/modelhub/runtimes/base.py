@@ -118,7 +118,8 @@ class Instance(ABC):
 
         Raises:
             TaskNotSupported: for a request of a kind that it does not serve.
-            EngineError: when the engine fails; the engine's own error is its `__cause__`.
+            EngineError: when the engine fails; the engine's own error is its `__cause__`. What it
+                raises besides becomes one on the way to the caller.
         """
 
     def infer_many(

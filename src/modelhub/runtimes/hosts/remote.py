@@ -99,6 +99,7 @@ class RemoteInstance(Instance):
                 match answer["type"]:
                     case "progress":
                         call.progress(answer["done"], answer["total"], answer["preview"])
+                        call.check()
                     case "error":
                         raise read_error(answer)
                     case _:
