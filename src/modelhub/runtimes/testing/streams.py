@@ -124,7 +124,7 @@ class StreamContract(RuntimeContract):
         begun = Event()
 
         def read() -> None:
-            for _ in instance.stream(endless_request, Call()):
+            for _ in instance.stream(endless_request, Call(timeout=2 * self.liveness)):
                 begun.set()
 
         with ThreadPoolExecutor(1) as pool:

@@ -1,0 +1,1 @@
+"""An engine that is heavy to import, let us say."""
