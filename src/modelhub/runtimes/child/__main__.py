@@ -36,14 +36,15 @@ def main(socket_fd: int, lifeline: int) -> None:
 
 
 def _hang_on(lifeline: int) -> None:
-    """Let the kernel end this process when the pipe breaks, whoever holds the interpreter's lock.
+    """Let the kernel end this process, and what it started, when the pipe breaks, whoever holds the
+    interpreter's lock.
 
     SIGIO's default action does it: `O_ASYNC` in `fcntl(2)`. On macOS it is ignored; there the socket
     tells, as soon as Python runs.
     """
     os.set_inheritable(lifeline, False)
     signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
     flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
     try:

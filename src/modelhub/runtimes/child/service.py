@@ -33,6 +33,9 @@ class Service:
                 message = self._channel.receive()
             except (EOFError, OSError):
                 os._exit(1)
+            except (ValueError, LookupError, TypeError):
+                log.exception("parent_incomprehensible")
+                os._exit(1)
             if message["type"] == "close":
                 break
             self._obey(message)

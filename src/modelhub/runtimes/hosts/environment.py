@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 _PASSED = re.compile(
     "PATH|HOME|USER|LOGNAME|TMPDIR|TEMP|TMP|TZ|LANG|LANGUAGE|LC_.*|VIRTUAL_ENV|XDG_.*"
@@ -33,7 +34,7 @@ def child_environment(
         if _PASSED.fullmatch(key) and not _SECRET.search(key)
     }
     if python == sys.executable:
-        passed["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+        passed["PYTHONPATH"] = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     else:
         passed.pop("PYTHONPATH", None)
         passed.pop("PYTHONHOME", None)

@@ -103,12 +103,12 @@ def kind_name(kind: type[Fact]) -> str:
     """`module:name` of a kind of fact.
 
     Raises:
-        InvalidInput: for a class inside a function, which no other process can find.
+        InvalidInput: for a class of a script or inside a function, which no other process can find.
     """
-    if "<locals>" in kind.__qualname__:
+    if "<locals>" in kind.__qualname__ or kind.__module__ == "__main__":
         raise InvalidInput(
             f"{kind.__qualname__} cannot be sent to another process",
-            hint="Define it at the top of a module.",
+            hint="Define it at the top of a module that can be imported.",
         )
     return f"{kind.__module__}:{kind.__qualname__}"
 
@@ -122,7 +122,10 @@ def find_kind(name: str, *, may_import: bool) -> type[Fact]:
     """
     module, _, path = name.partition(":")
     if may_import and module not in sys.modules:
-        importlib.import_module(module)
+        try:
+            importlib.import_module(module)
+        except (ImportError, ValueError) as error:
+            raise LookupError(f"no kind of fact is called {name!r:.100}: {error}") from error
     found: Any = sys.modules.get(module)
     for part in path.split("."):
         found = getattr(found, part, None)

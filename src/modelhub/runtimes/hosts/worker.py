@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Generator, Mapping
 from itertools import count
@@ -43,7 +42,8 @@ class Worker:
     """A child process and the requests that it works on.
 
     It has a session of its own, so that Ctrl-C on the terminal reaches this process alone. A thread
-    reads what it says and hands it to whoever asked; when the child is gone, all of them hear of it.
+    reads what it says and hands it to whoever asked; when the child is gone, all of them hear of it,
+    and what it had started itself ends too.
     It ends when this process does, however that ends: its lifeline, a pipe, breaks then.
     """
 
@@ -60,11 +60,12 @@ class Worker:
         self.pid = self._process.pid
         self._owner = os.getpid()
         _living.add(self)
-        self._threads = [
-            threading.Thread(target=work, name=f"{name}-{self.pid}-{what}", daemon=True)
-            for what, work in (("reader", self._read), ("stderr", self._listen))
-        ]
-        for thread in self._threads:
+        works = {"reader": self._read, "listener": self._listen, "watcher": self._watch}
+        self._threads = {
+            what: threading.Thread(target=work, name=f"{name}-{self.pid}-{what}", daemon=True)
+            for what, work in works.items()
+        }
+        for thread in self._threads.values():
             thread.start()
 
     def _start(self) -> tuple["subprocess.Popen[bytes]", Channel, int]:
@@ -186,19 +187,23 @@ class Worker:
                 if answers is not None:
                     answers.put(message)
         except (EOFError, OSError):
-            pass  # it is gone, or was hung up on
+            if self._ending:
+                return  # it has been told to end, and is given the time
         except Exception:
             log.exception("child_incomprehensible", extra={"pid": self.pid, "runtime_type": self.name})
-        self._bury()
+        self._kill()
 
-    def _bury(self) -> None:
-        """The child has ended or cannot be understood: nothing of it is left, and all know."""
-        if not (self._ending and self._ends_by_itself()):
-            self._kill()
-        self._await_end(None)
-        self._kill()  # whatever it started itself; its number is taken as long as it is not waited for
-        self._process.wait()
+    def _watch(self) -> None:
+        """See it end, even when something that it started holds its end of the socket; bury it then:
+        nothing of it is left, and all know.
+        """
+        with contextlib.suppress(ChildProcessError):  # the program ignores SIGCHLD: it has ended
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self._kill()  # what it started itself; its number is taken as long as it is not waited for
+        self._channel.hang_up()
+        self._threads["reader"].join()
         with self._lock:
+            self._process.wait()
             self._gone.set()
             waiting = list(self._asked.values())
         for answers in waiting:
@@ -211,18 +216,6 @@ class Worker:
                 extra={"pid": self.pid, "runtime_type": self.name, "status": self._process.returncode},
             )
 
-    def _ends_by_itself(self) -> bool:
-        return self._await_end(time.monotonic() + PATIENCE)
-
-    def _await_end(self, until: float | None) -> bool:
-        """Whether it has ended until then; it is not waited for, so that its number stays its own."""
-        wait = os.WEXITED | os.WNOWAIT | (0 if until is None else os.WNOHANG)
-        while os.waitid(os.P_PID, self.pid, wait) is None:
-            if until is not None and time.monotonic() > until:
-                return False
-            time.sleep(0.005)
-        return True
-
     def _listen(self) -> None:
         assert self._process.stderr is not None
         with self._process.stderr as stderr:
@@ -230,12 +223,13 @@ class Worker:
                 self._said = (self._said + piece)[-_LAST_WORDS:]
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        with self._lock, contextlib.suppress(ProcessLookupError, PermissionError):
+            if not self._gone.is_set():
+                os.killpg(self.pid, signal.SIGKILL)
 
     def kill(self) -> None:
         """End it now."""
-        if os.getpid() == self._owner and not self._gone.is_set():
+        if os.getpid() == self._owner:
             self._ending = True
             self._kill()
             self._join()
@@ -250,14 +244,12 @@ class Worker:
         self._join()
 
     def _join(self) -> None:
-        reader, listener = self._threads
-        if reader is threading.current_thread():
-            return  # a garbage collection may run anywhere; it buries the child when it goes on
-        reader.join(PATIENCE)
-        if reader.is_alive():
+        if threading.current_thread() in self._threads.values():
+            return  # a garbage collection may run anywhere; the child is buried when it goes on
+        if not self._gone.wait(PATIENCE):
             self._kill()
-            reader.join()
-        listener.join(1.0)  # held up only by what the child started and let go of
+        self._threads["watcher"].join()
+        self._threads["listener"].join(1.0)  # held up only by what left the child's group
 
     def forget(self) -> None:
         """In a forked child of this process: let go of what belongs to the parent."""
