@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.rules import RuleTable
+
 Execute = Callable[[str], Any]
 
 IN_CI = os.environ.get("CI") == "true"
@@ -21,6 +23,12 @@ MAY_SKIP = ("permissions do not bind root", "nox -s tests_core", "no PyTorch for
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run long tests at their full counts")
+    parser.addoption("--rules", action="store_true", help="print the runtime contract as a table")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--rules"):
+        config.pluginmanager.register(RuleTable())
 
 
 @pytest.fixture

@@ -6,12 +6,17 @@ from modelhub.errors import InvalidInput
 from modelhub.facts import Call
 from modelhub.runtimes import Footprint, Runtimes, SharedParts, find_device
 from modelhub.runtimes.echo import answer
+from modelhub.runtimes.testing import Case, ChatContract, Subject
 from modelhub.tasks import ChatRequest, FinishReason, chat_request
-from tests.runtimes.contract import Case, RuntimeContract, Subject, on_another_device
+from tests.runtimes.contract import on_another_device
 from tests.runtimes.zoo import chat_bundle
 
 
-class TestEcho(RuntimeContract):
+class TestEcho(ChatContract):
+    # There is no engine in it, and it reads no file.
+    test_files_that_cannot_be_read_are_refused = None
+    test_an_error_of_the_engine_is_typed_and_kept = None
+
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls) -> Subject:

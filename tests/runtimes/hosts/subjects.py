@@ -53,7 +53,7 @@ class Chattering(TokensRuntime):
     """Prints a lot, as engines do, and starts a program of its own."""
 
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
-        print("loading " * 100_000)
+        sys.stdout.write("loading " * 100_000)
         sys.stderr.write("loading " * 100_000)
         return super().load(bundle, device, options, parts)
 
