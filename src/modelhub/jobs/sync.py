@@ -8,7 +8,13 @@ from hashlib import sha1
 
 from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
 from modelhub.facts import RepoFile, RepoListing, RepoRecord, SyncStatus
-from modelhub.formats import GGUFHeader, RangeReader, read_gguf
+from modelhub.formats import (
+    GGUFHeader,
+    RangeReader,
+    SafetensorsHeader,
+    read_gguf,
+    read_safetensors,
+)
 from modelhub.jobs.engine import JobContext
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import Registry
@@ -24,6 +30,8 @@ from modelhub.sources.base import Source
 from modelhub.store import Expected, Store
 
 log = logging.getLogger(__name__)
+
+Header = GGUFHeader | SafetensorsHeader
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +157,8 @@ def _classified(listing: RepoListing) -> RepoListing:
     return RepoListing(**{**dict(listing), "files": files})
 
 
-def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, GGUFHeader]:
-    headers: dict[str, GGUFHeader] = {}
+def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, Header]:
+    headers: dict[str, Header] = {}
     wanted = headers_wanted(listing)
     for path in wanted:
         context.progress("headers", len(headers), len(wanted), path, unit="files")
@@ -159,8 +167,9 @@ def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mappi
     return headers
 
 
-def _header(source: Source, listing: RepoListing, file: RepoFile) -> GGUFHeader:
+def _header(source: Source, listing: RepoListing, file: RepoFile) -> Header:
     def read(start: int, end: int) -> bytes:
         return source.read(listing, file, start, end)
 
-    return read_gguf(RangeReader(read, file.size, name=file.path))
+    reader = RangeReader(read, file.size, name=file.path)
+    return read_safetensors(reader) if file.path.suffix == ".safetensors" else read_gguf(reader)

@@ -26,7 +26,7 @@ from .build import listing
         ("model_index.json", FileKind.METADATA),
         ("modular_model_index.json", FileKind.METADATA),
         ("model.safetensors.index.json", FileKind.METADATA),
-        ("text_encoder/diffusion_pytorch_model.safetensors.index.fp16.json", FileKind.OTHER),
+        ("text_encoder/diffusion_pytorch_model.safetensors.index.fp16.json", FileKind.METADATA),
         ("tokenizer.json", FileKind.TOKENIZER),
         ("tokenizer_config.json", FileKind.TOKENIZER),
         ("tokenizer/spiece.model", FileKind.TOKENIZER),

@@ -321,9 +321,15 @@ def pooling(number):
         (header("qwen3", more=pooling(gguf.PoolingType.NONE)), None, "text-generation", 100),
         (
             header(more=lambda w: w.add_tokenizer_model("gpt2")),
-            "sentence-similarity",
+            "fill-mask",
             "text-generation",
             100,
+        ),
+        (
+            header(more=lambda w: w.add_tokenizer_model("gpt2")),
+            "sentence-similarity",
+            "feature-extraction",
+            30,
         ),
         (
             header(more=lambda w: w.add_tokenizer_model("gpt2")),

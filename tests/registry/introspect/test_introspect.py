@@ -1,7 +1,7 @@
 import pytest
 
 from modelhub.formats import RangeReader, read_safetensors
-from modelhub.registry.introspect import FAMILIES, Metadata, find_family, headers_wanted, introspect
+from modelhub.registry.introspect import FAMILIES, Metadata, find_families, headers_wanted, introspect
 from tests.formats.build import small_safetensors
 
 from .build import header, listing
@@ -14,7 +14,7 @@ def warnings(**facts):
 
 def test_a_repository_of_no_known_family_is_said_to_be_one():
     repo = listing(["README.md", "weights.xyz", "mmproj-f16.gguf"])
-    assert find_family(repo) is None
+    assert find_families(repo) == ()
     assert headers_wanted(repo) == ()
     found = introspect(repo, Metadata())
     assert found.models == ()

@@ -1,13 +1,15 @@
 """From a repository's listing and metadata to its models: pure functions, one file a family."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from modelhub.facts import Evidence, RepoListing, RepoWarning
+from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.base import FROM_NAME, Family, Findings, Metadata
 from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
 from modelhub.registry.introspect.licenses import access_warnings, card_evidence, license_warnings
+from modelhub.registry.introspect.naming import unique
+from modelhub.registry.introspect.transformers import TransformersFamily
 
 __all__ = [
     "FAMILIES",
@@ -15,34 +17,67 @@ __all__ = [
     "Findings",
     "Metadata",
     "classify",
-    "find_family",
+    "find_families",
     "headers_wanted",
     "introspect",
     "metadata_wanted",
 ]
 
-FAMILIES: tuple[Family, ...] = (GGUFFamily(),)
-"""The first that matches a repository describes it."""
+FAMILIES: tuple[Family, ...] = (TransformersFamily(), GGUFFamily())
+"""Each that matches a repository describes its part of it."""
 
 
-def find_family(listing: RepoListing) -> Family | None:
-    """The family of a repository, by its file names."""
-    return next((family for family in FAMILIES if family.matches(listing)), None)
+def find_families(listing: RepoListing) -> tuple[Family, ...]:
+    """The families of a repository, by its file names."""
+    return tuple(family for family in FAMILIES if family.matches(listing))
 
 
 def headers_wanted(listing: RepoListing) -> tuple[RepoPath, ...]:
     """The weight files whose headers `introspect` would like to have."""
-    family = find_family(listing)
-    return family.headers_wanted(listing) if family else ()
+    return tuple(path for family in find_families(listing) for path in family.headers_wanted(listing))
 
 
 def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
     """The models of a repository, with the evidence for them and what a person should know."""
-    family = find_family(listing)
-    found = family.describe(listing, metadata) if family else _unknown(listing)
-    evidence = (*card_evidence(listing), *found.evidence)
-    warnings = (*access_warnings(listing), *license_warnings(evidence), *found.warnings)
-    return Findings(found.models, evidence, warnings)
+    families = find_families(listing)
+    found = [family.describe(listing, metadata) for family in families] or [_unknown(listing)]
+    evidence = (*card_evidence(listing), *(row for each in found for row in each.evidence))
+    warnings = (
+        *access_warnings(listing),
+        *license_warnings(evidence),
+        *(warning for each in found for warning in each.warnings),
+    )
+    models = _together(model for each in found for model in each.models)
+    return Findings(models, evidence, tuple(dict.fromkeys(warnings)))
+
+
+def _together(models: Iterable[Model]) -> tuple[Model, ...]:
+    """One model in two formats is one; two models of one name are told apart by their formats."""
+    whole: dict[tuple[str, str], Model] = {}
+    for model in models:
+        key = model.name, model.task
+        whole[key] = _joined(whole[key], model) if key in whole else model
+    found = list(whole.values())
+    names = unique([model.name, f"{model.name}-{model.variants[0].format}"] for model in found)
+    return tuple(
+        model.model_copy(update={"name": name}) for model, name in zip(found, names, strict=True)
+    )
+
+
+def _joined(model: Model, other: Model) -> Model:
+    variants = (*model.variants, *other.variants)
+    names = unique([variant.name, f"{variant.format}-{variant.name}"] for variant in variants)
+    renamed = (
+        variant.model_copy(update={"name": name}) for variant, name in zip(variants, names, strict=True)
+    )
+    return model.model_copy(
+        update={
+            "variants": tuple(sorted(renamed, key=lambda variant: (-variant.quality, variant.name))),
+            "parameters": model.parameters or other.parameters,
+            "context_length": model.context_length or other.context_length,
+            "details": other.details | model.details,
+        }
+    )
 
 
 def _unknown(listing: RepoListing) -> Findings:

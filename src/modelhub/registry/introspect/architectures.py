@@ -13,7 +13,7 @@ from modelhub.formats import GGUFHeader
 from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER
 from modelhub.tasks import TASKS
 
-__all__ = ["POOLING", "TaskFinding", "find_gguf_task"]
+__all__ = ["CHAT", "EMBED", "POOLING", "RANK", "TaskFinding", "find_gguf_task", "said_task"]
 
 CHAT, EMBED, RANK = "text-generation", "feature-extraction", "text-ranking"
 
@@ -37,7 +37,8 @@ _ENCODERS = frozenset(
 )
 _IMAGES = frozenset(["aura", "flux", "hidream", "lumina2", "qwen_image", "sd1", "sd3", "sdxl"])
 _VIDEOS = frozenset(["hyvid", "ltxv", "wan"])
-_KNOWN = frozenset(task.id for task in TASKS)
+_TAGS = {name: task.id for task in TASKS for name in (*task.aliases, task.id)}
+"""Tasks by the tags that cards have; some are aliases (`sentence-similarity`)."""
 
 
 class TaskFinding(NamedTuple):
@@ -50,8 +51,7 @@ class TaskFinding(NamedTuple):
 
 def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFinding:
     """The task of a model with this header, in this repository."""
-    tag = listing.pipeline_tag if listing.pipeline_tag in _KNOWN else None
-    said = TaskFinding(tag, "card: pipeline_tag", FROM_CARD) if tag else None
+    said = said_task(listing)
     if header is None:
         return said or TaskFinding(CHAT, "GGUF, and no header was read", FROM_CARD)
     return (
@@ -61,6 +61,12 @@ def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFindi
         or said
         or TaskFinding(CHAT, "GGUF of an unknown architecture", FROM_CARD)
     )
+
+
+def said_task(listing: RepoListing) -> TaskFinding | None:
+    """The task that the card claims, if it is one of ours."""
+    tag = _TAGS.get(listing.pipeline_tag or "")
+    return TaskFinding(tag, "card: pipeline_tag", FROM_CARD) if tag else None
 
 
 def _by_pooling(header: GGUFHeader) -> TaskFinding | None:

@@ -29,6 +29,11 @@ class Metadata:
         header = self.headers.get(path)
         return header if isinstance(header, GGUFHeader) else None
 
+    def safetensors(self, path: str) -> SafetensorsHeader | None:
+        """The safetensors header of a file, if it was read and is one."""
+        header = self.headers.get(path)
+        return header if isinstance(header, SafetensorsHeader) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:

@@ -19,7 +19,7 @@ _WEIGHTS = re.compile(
 )
 _CODE = re.compile(r".*\.(?:bat|cc?|cpp|cuh?|dll|h|hpp|ipynb|js|php|ps1|pyc?|rb|sh|so|ts)")
 _VOCABULARY = re.compile(
-    r"(?:tokenizer|vocab|tekken)\.json|merges\.txt|vocab\.txt|bpe\.codes"
+    r"(?:tokenizer|vocab|tekken)\.json|merges\.txt|vocab\.(?:txt|bpe)|bpe\.codes|.+\.tiktoken"
     r"|(?:tokenizer|spiece|spm|sentencepiece(?:\.bpe)?)\.model"
 )
 _TOKENIZER = re.compile(
@@ -28,7 +28,7 @@ _TOKENIZER = re.compile(
 _CONFIG = re.compile(
     r"(?:.+_)?config\.json|config_sentence_transformers\.json|configuration\.json|modules\.json"
 )
-_METADATA = re.compile(r"(?:modular_)?model_index\.json|.+\.index\.json")
+_METADATA = re.compile(r"(?:modular_)?model_index\.json|.+\.index(?:\.\w+)?\.json")
 _CARD = re.compile(r"readme\.md|(?:license|licence|notice)(?:\.(?:md|txt))?|use_policy\.md")
 
 _KINDS = (

@@ -4,7 +4,7 @@ File names say which files belong together (`weight_names`); the header of one f
 what the model is.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from modelhub.facts import Component, Evidence, Model, RepoFile, RepoListing, RepoWarning, Variant
@@ -19,13 +19,8 @@ from modelhub.registry.introspect.gguf_header import (
     plausible,
     role_by_header,
 )
-from modelhub.registry.introspect.weight_names import (
-    WeightName,
-    model_name,
-    plain_name,
-    read_name,
-    role_by_name,
-)
+from modelhub.registry.introspect.naming import repository_name, unique
+from modelhub.registry.introspect.weight_names import WeightName, plain_name, read_name, role_by_name
 from modelhub.tasks import find_task
 
 __all__ = ["GGUFFamily"]
@@ -155,7 +150,7 @@ class _Description:
         # Plain names go to unmarked files first; the rest says more.
         weights = sorted(weights, key=lambda each: (each.name.marked, each.first))
         precisions = [self._precision(each) for each in weights]
-        names = _unique(
+        names = unique(
             _variant_names(each, precision) for each, precision in zip(weights, precisions, strict=True)
         )
         variants = []
@@ -235,22 +230,13 @@ class _Description:
 def _model_names(listing: RepoListing, models: Iterable[tuple[str, str]]) -> list[str]:
     """A name for each: the repository's where there is one model, else what tells them apart."""
     keys = list(models)
-    repository = _repository_name(listing)
+    repository = repository_name(listing.repo.name)
     if len(keys) == 1:
         return [repository]
-    return _unique(
+    return unique(
         [plain_name(model or folder), plain_name(f"{folder}-{model}"), repository]
         for folder, model in keys
     )
-
-
-def _repository_name(listing: RepoListing) -> str:
-    name = listing.repo.name
-    if name.lower().endswith(".gguf"):
-        # A single local file is a repository of its own name.
-        return model_name(name) or "model"
-    bare = plain_name(name)
-    return plain_name(bare.removesuffix("gguf")) or bare or "model"
 
 
 def _variant_names(weights: _Weights, precision: Precision | None) -> list[str]:
@@ -261,22 +247,3 @@ def _variant_names(weights: _Weights, precision: Precision | None) -> list[str]:
     told_apart = plain_name(f"{name.model}-{name.tag}")
     candidates = (plain, canonical_tag(name.tag), name.shards > 1 and told_apart, stem)
     return [str(candidate) for candidate in candidates if candidate] or ["gguf"]
-
-
-def _unique(choices: Iterable[list[str]]) -> list[str]:
-    """One of each list of candidates, no two the same; the last gets a number if it must."""
-    taken: set[str] = set()
-    names = []
-    for candidates in choices:
-        name = next(name for name in _with_numbers(candidates) if name and name not in taken)
-        taken.add(name)
-        names.append(name)
-    return names
-
-
-def _with_numbers(candidates: list[str]) -> Iterator[str]:
-    yield from candidates
-    number = 2
-    while True:
-        yield f"{candidates[-1]}-{number}"
-        number += 1

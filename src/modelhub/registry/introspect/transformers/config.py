@@ -1,0 +1,125 @@
+"""What `config.json` and the tokenizer's configuration say of a model, in modelhub's terms.
+
+Each family of models spells the same thing its own way. Names: `attribute_map` and the
+configurations in `transformers.models`.
+"""
+
+from modelhub.facts import JsonDict, JsonValue
+from modelhub.refs import Precision
+from modelhub.registry.introspect.documents import Documents, Fields
+from modelhub.registry.introspect.transformers.weights import inside
+
+__all__ = ["chat_template", "context_length", "model_config", "model_details", "quantization"]
+
+MAX_TEMPLATE = 64 << 10
+
+_CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "max_seq_len",
+    "seq_length",
+    "n_ctx",
+    "max_seq_length",
+    "model_max_length",
+)
+_SIZES = {
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "embedding_length": ("hidden_size", "n_embd", "d_model", "dim"),
+    "feed_forward_length": ("intermediate_size", "n_inner", "ffn_dim", "d_ff", "ffn_hidden_size"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
+    "key_length": ("head_dim", "d_kv"),
+    "value_length": ("v_head_dim",),
+    "kv_lora_rank": ("kv_lora_rank",),
+    "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
+    "experts_used": ("num_experts_per_tok", "moe_topk"),
+    "vocabulary_size": ("vocab_size",),
+}
+"""Names of `Model.details`, as of GGUF models, and their spellings."""
+
+_BITS = {2: Precision.INT2, 3: Precision.INT3, 4: Precision.INT4, 8: Precision.INT8}
+
+
+def model_config(documents: Documents, folder: str) -> Fields:
+    """`config.json`; what it lacks is looked for in its part for text, where it has one."""
+    whole = documents.fields(inside(folder, "config.json"))
+    return Fields(whole.name, whole.values, documents.tell, more=whole.object("text_config"))
+
+
+def context_length(config: Fields) -> int | None:
+    """Tokens that the model was made for."""
+    return config.whole(*_CONTEXT) or None
+
+
+def model_details(config: Fields, tokenizer: Fields) -> JsonDict:
+    """What runtimes and estimates need; what is not known is left out.
+
+    What differs from layer to layer is a list with an entry a layer.
+    """
+    found: dict[str, JsonValue] = {name: config.whole_or_list(*names) for name, names in _SIZES.items()}
+    _fill_in(found)
+    if config.flag("use_sliding_window") is not False:
+        found["sliding_window"] = config.whole("sliding_window")
+    found["model_class"] = next(iter(config.texts("architectures")), None)
+    found["tokenizer"] = tokenizer.text("tokenizer_class")
+    found["quantization"] = config.object("quantization_config").text("quant_method")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def quantization(config: Fields) -> Precision | None:
+    """The precision of weights that are packed, which their dtype does not tell."""
+    packed = config.object("quantization_config")
+    if not packed:
+        return None
+    method = packed.text("quant_method") or ""
+    if precision := Precision.parse(method):
+        return precision
+    if packed.flag("load_in_4bit", "_load_in_4bit"):
+        return Precision.INT4
+    if packed.flag("load_in_8bit", "_load_in_8bit"):
+        return Precision.INT8
+    return _BITS.get(packed.whole("bits", "w_bit") or 0)
+
+
+def chat_template(documents: Documents, folder: str, tokenizer: Fields) -> str | None:
+    """The Jinja source that turns messages into a prompt: of a file of its own, else the tokenizer's.
+
+    One that is longer than 64 KiB is none that anybody reads.
+    """
+    data = documents.metadata.files.get(inside(folder, "chat_template.jinja"))
+    if data is not None:
+        return _template(documents, inside(folder, "chat_template.jinja"), data)
+    if own := documents.fields(inside(folder, "chat_template.json")):
+        return own.text("chat_template", most=MAX_TEMPLATE)
+    several = tokenizer.values.get("chat_template")
+    if isinstance(several, list):
+        return _default_of(several, tokenizer, documents)
+    return tokenizer.text("chat_template", most=MAX_TEMPLATE)
+
+
+def _template(documents: Documents, path: str, data: bytes) -> str | None:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        documents.tell(f"{path}: it is no text: {error}")
+        return None
+    return text if len(text) <= MAX_TEMPLATE else None
+
+
+def _default_of(several: list[object], tokenizer: Fields, documents: Documents) -> str | None:
+    for each in several:
+        if isinstance(each, dict):
+            named = Fields(f"{tokenizer.name}: chat_template", each, documents.tell)
+            if named.text("name") == "default":
+                return named.text("template", most=MAX_TEMPLATE)
+    return None
+
+
+def _fill_in(found: dict[str, JsonValue]) -> None:
+    """As transformers does for what is left out of the attention's sizes."""
+    heads, width = found["heads"], found["embedding_length"]
+    found["kv_heads"] = heads if found["kv_heads"] is None else found["kv_heads"]
+    if isinstance(heads, int) and isinstance(width, int) and heads:
+        found["key_length"] = found["key_length"] or width // heads
+        found["value_length"] = found["value_length"] or found["key_length"]
