@@ -182,3 +182,22 @@ def test_every_dependency_has_its_reason():
     text = (ROOT / "docs" / "explanation" / "dependencies.md").read_text(encoding="utf-8")
     plain = {one.partition("[")[0].partition(">")[0].partition("=")[0].strip() for one in named}
     assert not [one for one in sorted(plain) if f"| `{one}` |" not in text]
+
+
+EXAMPLES = [
+    file
+    for pattern in ("*.py", "tests/*.py", "pyproject.toml")
+    for file in sorted(ROOT.glob(f"examples/modelhub-*/{pattern}"))
+]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=name)
+def test_a_tutorial_shows_the_whole_of_its_example(file):
+    tutorials = (ROOT / "docs" / "tutorial").glob("write-*.md")
+    shown = ["\n".join(block.text for block in blocks(page)) for page in tutorials]
+    assert any(_squeezed(file.read_text(encoding="utf-8")) in _squeezed(text) for text in shown)
+
+
+def _squeezed(text):
+    """Without empty lines: between two blocks there are none, and between two classes two."""
+    return "\n".join(line for line in text.splitlines() if line.strip())

@@ -13,6 +13,9 @@ from modelhub.runtimes.base import (
 from modelhub.runtimes.devices import devices, find_device
 from modelhub.runtimes.discovery import RuntimeEntry, Runtimes
 from modelhub.runtimes.instances import InstanceKey, Instances, InstanceState, Lease, SharedParts
+from modelhub.runtimes.serial import SerialInstance
+from modelhub.runtimes.turn import Say
+from modelhub.runtimes.writing import Writing
 
 __all__ = [
     "API_VERSION",
@@ -28,8 +31,11 @@ __all__ = [
     "Runtime",
     "RuntimeEntry",
     "Runtimes",
+    "Say",
+    "SerialInstance",
     "SharedParts",
     "Support",
+    "Writing",
     "devices",
     "find_device",
 ]

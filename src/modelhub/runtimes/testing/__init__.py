@@ -15,7 +15,7 @@ model in this process and in one of its own. Rules carry the marker `modelhub_ru
 from modelhub.runtimes.testing.contract import LIVENESS, RuntimeContract, rule
 from modelhub.runtimes.testing.steps import StepsContract
 from modelhub.runtimes.testing.streams import ChatContract, StreamContract
-from modelhub.runtimes.testing.subject import HOSTS, Case, Subject, UnknownRequest
+from modelhub.runtimes.testing.subject import HOSTS, Case, Subject, UnknownRequest, folder_bundle
 
 __all__ = [
     "HOSTS",
@@ -27,5 +27,6 @@ __all__ = [
     "StreamContract",
     "Subject",
     "UnknownRequest",
+    "folder_bundle",
     "rule",
 ]

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from modelhub.facts import Call
+from modelhub.facts import Call, Component, Model, RepoFile, Variant
+from modelhub.refs import RepoPath
 from modelhub.runtimes.base import Bundle, Instance, Runtime
 from modelhub.runtimes.devices import find_device
 from modelhub.runtimes.hosts import Host, Order, ProcessHost, ThreadHost
@@ -34,6 +36,21 @@ class Subject:
         origin = self.origin or f"{kind.__module__}:{kind.__qualname__}"
         order = Order(self.runtime, origin, self.bundle, find_device("cpu"), {**self.options, **options})
         return HOSTS[host].load(order, SharedParts(), Call())
+
+
+def folder_bundle(folder: Path, task: str, file_format: str) -> Bundle:
+    """What the Hub hands to `load`, for the files of a folder: one model with one component, `model`."""
+    files = tuple(
+        RepoFile(path=RepoPath(path.relative_to(folder).as_posix()), size=path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    )
+    part = Component(
+        name="model", repo=f"tests/{folder.name}", commit="0" * 40, files=files, format=file_format
+    )
+    variant = Variant(name=file_format, format=file_format, components=(part,))
+    model = Model(name=folder.name, task=task, category="test", variants=(variant,))
+    return Bundle(model, variant, {"model": folder})
 
 
 @dataclass(frozen=True)
