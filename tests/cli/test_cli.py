@@ -11,7 +11,7 @@ from modelhub.cli import main
 from modelhub.errors import EngineError
 from tests.cli.conftest import CASE, MODEL, QUESTION
 
-COMMANDS = ["register", "sync", "inspect", "plan", "pull", "ls", "files", "chat", "jobs", "doctor", "db"]
+COMMANDS = ["register", "sync", "inspect", "plan", "pull", "ls", "files", "chat", "embed", "jobs", "doctor", "db"]
 
 
 def test_help_names_every_command(run):

@@ -10,8 +10,8 @@ import pytest
 
 from modelhub.cli import main, render
 from modelhub.facts import Job, JobKind, JobStatus, RepoId, RepoRecord
+from modelhub.hub import Hub
 from modelhub.hub.doctor import examine
-from modelhub.runtimes.echo import EchoRuntime
 from tests.cli.conftest import MODEL, PATIENCE
 
 ECHO = ("--runtime", "echo")
@@ -83,10 +83,10 @@ def test_a_reader_who_has_seen_enough_is_no_error(start, arguments, unbuffered):
 
 
 def test_an_unforeseen_error_is_told_without_a_traceback(run, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise ZeroDivisionError("division by zero\nand more")
 
-    monkeypatch.setattr(EchoRuntime, "load", fail)
+    monkeypatch.setattr(Hub, "chat", fail)
     status, out, err = run("chat", MODEL, "x", *ECHO)
     assert (status, out) == (1, "")
     assert err == (
@@ -99,10 +99,10 @@ def test_an_unforeseen_error_is_told_without_a_traceback(run, monkeypatch):
 
 
 def test_an_error_of_the_system_names_its_file(run, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise PermissionError(13, "Permission denied", "/some/where")
 
-    monkeypatch.setattr(EchoRuntime, "load", fail)
+    monkeypatch.setattr(Hub, "chat", fail)
     status, _, err = run("chat", MODEL, "x", *ECHO)
     assert status == 1
     assert err.splitlines()[0] == "error: Permission denied: /some/where"

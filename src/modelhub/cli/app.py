@@ -275,6 +275,43 @@ def chat(
 
 
 @app.command()
+def embed(
+    model: Model,
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Texts; - or none reads a text a line.")
+    ] = None,
+    normalize: Annotated[
+        bool | None,
+        typer.Option("--normalize/--no-normalize", help="Vectors of length 1, or as they are."),
+    ] = None,
+    truncate: Annotated[bool, typer.Option(help="Cut texts that are too long.")] = False,
+    prompt_name: Annotated[str | None, typer.Option(help="One of the repository's prompts.")] = None,
+    variant: VariantName = None,
+    runtime: RuntimeName = None,
+    device: DeviceName = None,
+    option: RuntimeOptions = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn texts into vectors; prints one a line, as a JSON list of numbers."""
+    from modelhub.cli.embed import gather, run
+
+    params: dict[str, Any] = {
+        "normalize": normalize,
+        "truncate": truncate,
+        "prompt_name": prompt_name,
+        "variant": variant,
+        "runtime": runtime,
+        "device": device,
+        "options": _options(option),
+        "timeout": timeout,
+    }
+    texts = gather(text or ())
+    with _hub() as hub:
+        run(hub, model, texts, params, as_json=as_json)
+
+
+@app.command()
 def jobs(
     job: Annotated[int | None, typer.Argument(help="One job by its number.")] = None,
     cancel: Annotated[bool, typer.Option(help="Ask this job to stop.")] = False,

@@ -8,7 +8,8 @@ from typing import Any
 import typer
 
 from modelhub.cli import render
-from modelhub.errors import InvalidInput, ModelHubError
+from modelhub.cli.stdin import read_all
+from modelhub.errors import ModelHubError
 from modelhub.hub import Hub
 from modelhub.tasks import ChatChunk, ChatReply
 
@@ -29,7 +30,7 @@ class Talk:
         if prompt not in (None, "-"):
             self._answer(str(prompt), as_json=as_json)
         elif prompt == "-" or not sys.stdin.isatty():
-            self._answer(_read_all(), as_json=as_json)
+            self._answer(read_all("prompt"), as_json=as_json)
         else:
             self._converse(as_json=as_json)
 
@@ -88,17 +89,6 @@ def _read_line() -> str | None:
     except EOFError:
         typer.echo(err=True)
         return None
-
-
-def _read_all() -> str:
-    try:
-        return sys.stdin.read().strip()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"standard input is not {error.encoding} text: {error.reason} at byte {error.start}",
-            hint="Convert it first, with iconv for one.",
-            field="prompt",
-        ) from error
 
 
 def _show(chunk: ChatChunk, *, thinking: bool) -> bool:
