@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 Header = GGUFHeader | SafetensorsHeader
 
+MAX_HEADER_BYTES = 512 << 20
+"""Of all headers of one repository; what comes after that is known by its name alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Syncer:
@@ -160,16 +163,24 @@ def _classified(listing: RepoListing) -> RepoListing:
 def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, Header]:
     headers: dict[str, Header] = {}
     wanted = headers_wanted(listing)
+    spent = 0
     for path in wanted:
+        if spent > MAX_HEADER_BYTES:
+            break
         context.progress("headers", len(headers), len(wanted), path, unit="files")
-        headers[path] = _header(source, listing, listing.by_path[path])
-    context.progress("headers", len(wanted), len(wanted), unit="files")
+        headers[path], cost = _header(source, listing, listing.by_path[path])
+        spent += cost
+    context.progress("headers", len(headers), len(headers), unit="files")
     return headers
 
 
-def _header(source: Source, listing: RepoListing, file: RepoFile) -> Header:
+def _header(source: Source, listing: RepoListing, file: RepoFile) -> tuple[Header, int]:
+    """A file's header, and how many bytes were read for it."""
+
     def read(start: int, end: int) -> bytes:
         return source.read(listing, file, start, end)
 
     reader = RangeReader(read, file.size, name=file.path)
-    return read_safetensors(reader) if file.path.suffix == ".safetensors" else read_gguf(reader)
+    header: Header
+    header = read_safetensors(reader) if file.path.suffix == ".safetensors" else read_gguf(reader)
+    return header, reader.bytes_read

@@ -353,7 +353,37 @@ def test_the_task_is_what_the_structure_says_and_else_the_card(head, tag, task, 
 
 def test_a_chat_model_without_a_template_is_pointed_out():
     assert codes(find(["m-f16.gguf"], header())) == ["chat_template.missing"]
-    assert codes(find(["m-f16.gguf"], header("bert"))) == []
+    embedder = header("bert", more=lambda w: w.add_pooling_type(gguf.PoolingType.CLS))
+    assert codes(find(["m-f16.gguf"], embedder)) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "number", "pooling"),
+    [
+        ("bert", gguf.PoolingType.MEAN, "mean"),
+        ("bert", gguf.PoolingType.CLS, "cls"),
+        ("qwen3", gguf.PoolingType.LAST, "lasttoken"),
+        ("nomic-bert", None, "mean"),
+        ("qwen3", None, "lasttoken"),
+    ],
+)
+def test_how_an_embedder_pools_is_said_or_assumed(architecture, number, pooling):
+    def more(writer):
+        writer.add_tokenizer_model("bert")
+        writer.add_embedding_length(384)
+        writer.add_context_length(512)
+        if number is not None:
+            writer.add_pooling_type(number)
+
+    found = find(["m-f16.gguf"], header(architecture, more=more), pipeline_tag="sentence-similarity")
+    details = only_model(found).details
+    assert only_model(found).task == "feature-extraction"
+    assert (details["pooling"], details["dimensions"], details["max_input"]) == (pooling, 384, 512)
+    assert codes(found) == ([] if number is not None else ["pooling.assumed"])
+
+
+def test_a_chat_models_details_have_nothing_of_an_embedders():
+    assert "dimensions" not in only_model(find(QUANTIZATIONS)).details
 
 
 def test_licences_that_differ_are_both_told():

@@ -23,6 +23,8 @@ __all__ = [
     "metadata_wanted",
 ]
 
+PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
+
 FAMILIES: tuple[Family, ...] = (TransformersFamily(), GGUFFamily())
 """Each that matches a repository describes its part of it."""
 
@@ -91,7 +93,15 @@ def _unknown(listing: RepoListing) -> Findings:
     )
     known = ", ".join(family.name for family in FAMILIES)
     text = f"No model was recognised in its files ({suffixes}). modelhub reads: {known}."
-    return Findings(evidence=(row,), warnings=(RepoWarning(code="family.unknown", text=text),))
+    warnings = (RepoWarning(code="family.unknown", text=text), *_pickles(listing))
+    return Findings(evidence=(row,), warnings=warnings)
+
+
+def _pickles(listing: RepoListing) -> Iterator[RepoWarning]:
+    first = next((file.path for file in listing.files if file.path.suffix in PICKLES), None)
+    if first:
+        text = f"{first} may be a pickle, which can run code when it is loaded. modelhub loads none."
+        yield RepoWarning(code="format.pickle", text=text)
 
 
 def _suffixes(listing: RepoListing) -> Iterator[str]:

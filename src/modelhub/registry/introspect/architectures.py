@@ -13,12 +13,22 @@ from modelhub.formats import GGUFHeader
 from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER
 from modelhub.tasks import TASKS
 
-__all__ = ["CHAT", "EMBED", "POOLING", "RANK", "TaskFinding", "find_gguf_task", "said_task"]
+__all__ = [
+    "CHAT",
+    "EMBED",
+    "POOLING",
+    "RANK",
+    "TaskFinding",
+    "assumed_pooling",
+    "find_gguf_task",
+    "said_task",
+]
 
 CHAT, EMBED, RANK = "text-generation", "feature-extraction", "text-ranking"
 
-POOLING = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
-"""`<architecture>.pooling_type`, by llama.cpp's `enum llama_pooling_type`."""
+POOLING = {1: "mean", 2: "cls", 3: "lasttoken", 4: "rank"}
+"""`<architecture>.pooling_type`, by llama.cpp's `enum llama_pooling_type`; named as sentence-transformers
+does."""
 
 _ENCODERS = frozenset(
     [
@@ -61,6 +71,11 @@ def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFindi
         or said
         or TaskFinding(CHAT, "GGUF of an unknown architecture", FROM_CARD)
     )
+
+
+def assumed_pooling(architecture: str | None) -> str:
+    """How a GGUF model most likely pools that does not say it: decoders have seen all at the last token."""
+    return "mean" if architecture in _ENCODERS else "lasttoken"
 
 
 def said_task(listing: RepoListing) -> TaskFinding | None:

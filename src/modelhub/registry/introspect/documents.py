@@ -90,13 +90,19 @@ class Documents:
         self.listing = listing
         self.metadata = metadata
         self._wrong: dict[str, None] = {}
+        self._read: dict[str, Any] = {}
 
     def tell(self, problem: str) -> None:
         """Remember something that is wrong, once."""
         self._wrong.setdefault(problem)
 
     def json(self, path: str) -> Any:
-        """What a file holds; `None` where it is not there or not readable, which is told."""
+        """What a file holds; `None` where it is not there, or not readable, which is told."""
+        if path not in self._read:
+            self._read[path] = self._json(path)
+        return self._read[path]
+
+    def _json(self, path: str) -> Any:
         data = self.metadata.files.get(path)
         if data is None:
             if path in self.listing.by_path:
@@ -141,5 +147,5 @@ def _are_texts(value: Any) -> bool:
 def _shown(value: Any) -> str:
     # Not the repr of a list or an object: it may be as deep and as large as the whole file.
     if isinstance(value, dict | list):
-        return f"a {'list' if isinstance(value, list) else 'object'} of {len(value):,}"
-    return f"{value[:40] if isinstance(value, str) else value!r:.40}"
+        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value):,}"
+    return repr(value[:40]) if isinstance(value, str) else f"{value!r:.40}"

@@ -7,12 +7,22 @@ what the model is.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from modelhub.facts import Component, Evidence, Model, RepoFile, RepoListing, RepoWarning, Variant
+from modelhub.facts import (
+    Component,
+    Evidence,
+    JsonDict,
+    Model,
+    RepoFile,
+    RepoListing,
+    RepoWarning,
+    Variant,
+)
 from modelhub.formats import GGUFHeader
 from modelhub.refs import Precision, RepoPath, canonical_tag
-from modelhub.registry.introspect.architectures import find_gguf_task
+from modelhub.registry.introspect.architectures import EMBED, find_gguf_task
 from modelhub.registry.introspect.base import FROM_HEADER, FROM_NAME, Findings, Metadata
 from modelhub.registry.introspect.gguf_header import (
+    embedding_details,
     header_evidence,
     model_details,
     plain_architecture,
@@ -131,6 +141,10 @@ class _Description:
         if header and task.task == "text-generation" and not header.chat_template:
             text = f"{main.first} has no chat template; answers follow a generic one."
             self._warn("chat_template.missing", text)
+        if header and task.task == EMBED and "pooling" not in model_details(header):
+            assumed = embedding_details(header)["pooling"]
+            text = f"{main.first} does not say how it pools; modelhub takes: {assumed}."
+            self._warn("pooling.assumed", text)
         self.models.append(self._model(name, task.task, weights, main))
 
     def _model(self, name: str, task: str, weights: list[_Weights], main: _Weights) -> Model:
@@ -142,7 +156,7 @@ class _Description:
             architecture=plain_architecture(header),
             context_length=plausible(header.context_length) if header else None,
             parameters=self._parameters(main),
-            details=model_details(header) if header else {},
+            details=_details(header, task) if header else {},
             variants=self._variants(name, weights, main),
         )
 
@@ -225,6 +239,10 @@ class _Description:
 
     def _warn(self, code: str, text: str) -> None:
         self.warnings.append(RepoWarning(code=code, text=text))
+
+
+def _details(header: GGUFHeader, task: str) -> JsonDict:
+    return model_details(header) | (embedding_details(header) if task == EMBED else {})
 
 
 def _model_names(listing: RepoListing, models: Iterable[tuple[str, str]]) -> list[str]:

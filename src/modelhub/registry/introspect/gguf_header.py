@@ -9,10 +9,17 @@ from collections.abc import Iterator
 
 from modelhub.facts import Evidence, JsonDict, JsonValue
 from modelhub.formats import GGUFHeader
-from modelhub.registry.introspect.architectures import POOLING
+from modelhub.registry.introspect.architectures import POOLING, assumed_pooling
 from modelhub.registry.introspect.base import FROM_HEADER
 
-__all__ = ["header_evidence", "model_details", "plain_architecture", "plausible", "role_by_header"]
+__all__ = [
+    "embedding_details",
+    "header_evidence",
+    "model_details",
+    "plain_architecture",
+    "plausible",
+    "role_by_header",
+]
 
 MAX_TEMPLATE = 64 << 10
 MAX_TEXT = 300
@@ -60,7 +67,7 @@ def role_by_header(header: GGUFHeader | None) -> str | None:
 
 
 def model_details(header: GGUFHeader) -> JsonDict:
-    """What runtimes and estimates need: sizes, and the chat template.
+    """What runtimes and estimates need: sizes, the chat template, how it pools.
 
     A hyperparameter that differs from layer to layer is a list with an entry a layer. What a
     header leaves out of the attention's sizes is filled in as llama.cpp does.
@@ -75,6 +82,22 @@ def model_details(header: GGUFHeader) -> JsonDict:
     found["pooling"] = POOLING.get(header.hyperparameter("pooling_type") or 0)
     template = header.chat_template
     found["chat_template"] = template if template and len(template) <= MAX_TEMPLATE else None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def embedding_details(header: GGUFHeader) -> JsonDict:
+    """What an embedder's details have besides: numbers in a vector, tokens of one text."""
+    found: JsonDict = {
+        "pooling": POOLING.get(
+            header.hyperparameter("pooling_type") or 0, assumed_pooling(header.architecture)
+        ),
+        "dimensions": plausible(
+            header.hyperparameter("dense_3_feat_out")
+            or header.hyperparameter("embedding_length_out")
+            or header.hyperparameter("embedding_length")
+        ),
+        "max_input": plausible(header.context_length),
+    }
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -4,12 +4,22 @@ Each family of models spells the same thing its own way. Names: `attribute_map` 
 configurations in `transformers.models`.
 """
 
+import re
+
 from modelhub.facts import JsonDict, JsonValue
 from modelhub.refs import Precision
 from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.transformers.weights import inside
 
-__all__ = ["chat_template", "context_length", "model_config", "model_details", "quantization"]
+__all__ = [
+    "architecture",
+    "chat_template",
+    "context_length",
+    "model_config",
+    "model_details",
+    "quantization",
+    "tokenizer_limit",
+]
 
 MAX_TEMPLATE = 64 << 10
 
@@ -38,13 +48,28 @@ _SIZES = {
 }
 """Names of `Model.details`, as of GGUF models, and their spellings."""
 
+_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 _BITS = {2: Precision.INT2, 3: Precision.INT3, 4: Precision.INT4, 8: Precision.INT8}
 
 
-def model_config(documents: Documents, folder: str) -> Fields:
-    """`config.json`; what it lacks is looked for in its part for text, where it has one."""
-    whole = documents.fields(inside(folder, "config.json"))
+def model_config(documents: Documents, folder: str) -> Fields | None:
+    """`config.json`; what it lacks is looked for in its part for text, where it has one.
+
+    `None` where there is none that can be read, which is told.
+    """
+    path = inside(folder, "config.json")
+    whole = documents.fields(path)
+    if not isinstance(documents.json(path), dict):
+        if path not in documents.listing.by_path:
+            documents.tell(f"{path}: it is missing")
+        return None
     return Fields(whole.name, whole.values, documents.tell, more=whole.object("text_config"))
+
+
+def architecture(config: Fields) -> str | None:
+    """`model_type`, if it is a word: `llama`, `bert` …"""
+    name = config.text("model_type")
+    return name if name and _WORD.fullmatch(name) else None
 
 
 def context_length(config: Fields) -> int | None:
@@ -96,6 +121,12 @@ def chat_template(documents: Documents, folder: str, tokenizer: Fields) -> str |
     if isinstance(several, list):
         return _default_of(several, tokenizer, documents)
     return tokenizer.text("chat_template", most=MAX_TEMPLATE)
+
+
+def tokenizer_limit(tokenizer: Fields) -> int | None:
+    """Tokens of one text, by the tokenizer's configuration; one without a limit says 1e30."""
+    limit = tokenizer.values.get("model_max_length")
+    return limit if type(limit) is int and 0 < limit < 1 << 31 else None
 
 
 def _template(documents: Documents, path: str, data: bytes) -> str | None:

@@ -5,7 +5,7 @@ mark) stands before the last dot, `model.fp16.safetensors`, `model.safetensors.i
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from modelhub.errors import FormatError, UnsafePath
@@ -14,9 +14,20 @@ from modelhub.formats import read_index
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.documents import Documents
 
-__all__ = ["PICKLED", "SAFE", "WeightSet", "find_weights", "inside", "is_weights"]
+__all__ = [
+    "PICKLED",
+    "SAFE",
+    "WeightSet",
+    "find_weights",
+    "first_headers",
+    "inside",
+    "is_weights",
+]
 
 SAFE, PICKLED = "safetensors", "pytorch"
+
+MAX_SHARDS_READ = 64
+"""Of a set with more shards only the first is looked into, and its parameters are not counted."""
 
 _WEIGHTS = re.compile(
     r"(?:model(?:\.(?P<mark>\w+))?(?:-(?P<shard>\d{5})-of-(?P<shards>\d{5}))?\.safetensors"
@@ -52,6 +63,18 @@ def inside(folder: str, name: str) -> str:
 def is_weights(path: RepoPath) -> bool:
     """Whether a file is one that transformers would take for weights."""
     return bool(_WEIGHTS.fullmatch(path.name))
+
+
+def first_headers(paths: Iterable[RepoPath]) -> tuple[RepoPath, ...]:
+    """The safetensors files among `paths` whose headers tell what each set of weights is."""
+    sets: dict[str, list[RepoPath]] = {}
+    for path in sorted(paths):
+        found = _WEIGHTS.fullmatch(path.name)
+        if found and path.suffix == ".safetensors":
+            sets.setdefault(f"{path.folder}/{found['mark']}/{found['shards']}", []).append(path)
+    return tuple(
+        path for each in sets.values() for path in (each if len(each) <= MAX_SHARDS_READ else each[:1])
+    )
 
 
 def find_weights(documents: Documents, folder: str) -> tuple[list[WeightSet], list[RepoWarning]]:
