@@ -19,7 +19,7 @@ def load(message: Message) -> Instance:
         RuntimeNotInstalled: when this interpreter lacks what the runtime needs.
         LoadFailed, RuntimeBroken, and what the runtime raises.
     """
-    runtime = _runtime(message["runtime"])
+    runtime = _runtime(message["origin"])
     if missing := runtime.missing():
         install = f"{sys.executable} -m {runtime.install}" if runtime.install else ""
         raise RuntimeNotInstalled(

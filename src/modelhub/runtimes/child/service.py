@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class Service:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._name = ""
         self._instance: Instance | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._works: dict[int, Work] = {}
@@ -58,6 +60,7 @@ class Service:
     def _load(self, message: Message) -> None:
         number = message["id"]
         try:
+            self._name = message["name"]
             self._instance = load(message)
         except ModelHubError as error:
             self._say(number, "error", **error_message(error), last=True)
@@ -76,7 +79,8 @@ class Service:
             error = EngineError("no model is loaded in this process")
             self._say(number, "error", **error_message(error), last=True)
             return
-        work = Work(self._instance, message, lambda kind, **more: self._say(number, kind, **more))
+        say = partial(self._say, number)
+        work = Work(self._name, self._instance, message, say)
         self._works[number] = work
         self._pool.submit(self._do, number, work)
 

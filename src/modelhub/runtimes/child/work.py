@@ -17,7 +17,8 @@ _TICK = 0.1
 class Work:
     """Does what a `call` message asks, and says how it goes."""
 
-    def __init__(self, instance: Instance, message: Message, say: Say) -> None:
+    def __init__(self, name: str, instance: Instance, message: Message, say: Say) -> None:
+        self._name = name
         self._instance = instance
         self._message = message
         self._say = say
@@ -44,35 +45,36 @@ class Work:
             self._say("error", **error_message(error), last=True)
 
     def _answer(self) -> None:
-        runtime = type(self._instance).__name__
         match self._message["verb"]:
             case "infer":
                 self._call.check()
-                with typed_errors(runtime):
+                with typed_errors(self._name):
                     answer = self._instance.infer(self._message["request"], self._call)
-                self._say("result", result=check_result(runtime, answer), last=True)
+                self._say("result", result=check_result(self._name, answer), last=True)
             case "infer_many":
-                self._infer_many(runtime)
+                self._infer_many()
             case "stream":
-                self._stream(runtime)
+                self._stream()
 
-    def _infer_many(self, runtime: str) -> None:
+    def _infer_many(self) -> None:
         calls = [self._make_call(left and max(left, 0.001)) for left in self._message["each"]]
-        with typed_errors(runtime):
+        with typed_errors(self._name):
             answers = self._instance.infer_many(self._message["requests"], calls)
         if len(answers) != len(calls):
-            raise EngineError(f"{runtime} gave {len(answers)} answers to {len(calls)} requests")
+            raise EngineError(f"{self._name} gave {len(answers)} answers to {len(calls)} requests")
         entries = [
-            error_message(answer) if isinstance(answer, ModelHubError) else check_result(runtime, answer)
+            error_message(answer)
+            if isinstance(answer, ModelHubError)
+            else check_result(self._name, answer)
             for answer in answers
         ]
         self._say("results", results=entries, last=True)
 
-    def _stream(self, runtime: str) -> None:
+    def _stream(self) -> None:
         self._call.check()
-        with typed_errors(runtime):
+        with typed_errors(self._name):
             pieces = self._instance.stream(self._message["request"], self._call)
-        chunks = checked_pieces(runtime, pieces)
+        chunks = checked_pieces(self._name, pieces)
         try:
             for chunk in chunks:
                 self._await_room()

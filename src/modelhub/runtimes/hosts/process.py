@@ -66,7 +66,8 @@ def _load_message(order: Order) -> Message:
     bundle = order.bundle
     return {
         "type": "load",
-        "runtime": order.origin,
+        "name": order.runtime.name,
+        "origin": order.origin,
         "model": bundle.model,
         "variant": bundle.variant,
         "roots": {name: str(folder) for name, folder in bundle.roots.items()},
