@@ -109,10 +109,13 @@ class Documents:
                 self.tell(f"{path}: it was not read, since there is too much of its kind")
             return None
         try:
-            return read_json(data, name=path)
+            value = read_json(data, name=path)
         except FormatError as error:
             self.tell(error.message)
             return None
+        if value is None:
+            self.tell(f"{path}: it holds null")
+        return value
 
     def fields(self, path: str) -> Fields:
         """The object that a file holds; an empty one where there is none."""
