@@ -19,7 +19,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "tests_core", "docs", "demo"]
+nox.options.sessions = ["lint", "types", "tests", "tests_core", "plugins", "docs", "demo"]
 
 
 @nox.session
@@ -67,6 +67,16 @@ def tests_core(session: nox.Session) -> None:
     session.run(
         "pytest", "--noconftest", "tests/test_core_only.py", "tests/test_public_api.py", *session.posargs
     )
+
+
+@nox.session
+def plugins(session: nox.Session) -> None:
+    """The example plugins, installed for real: their own tests, then their use through a Hub."""
+    examples = sorted(f"./{folder.relative_to(ROOT)}" for folder in ROOT.glob("examples/modelhub-*"))
+    install(session, ".", "pytest", *examples)
+    for example in examples:
+        session.run("pytest", example)
+    session.run("pytest", "--noconftest", "tests/test_plugins.py", *session.posargs)
 
 
 @nox.session

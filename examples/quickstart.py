@@ -57,8 +57,8 @@ def parse_arguments() -> argparse.Namespace:
 @contextmanager
 def zoo() -> Iterator[tuple[str, str]]:
     """The zoo's chat model behind a local hub; gives the endpoint and a question it can answer."""
-    # It is on the loopback address, whatever the environment says of the network.
-    os.environ |= {"HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}  # noqa: TID251 - set, not read
+    # It is on the loopback address, whatever the environment says of the network. Set, not read.
+    os.environ |= {"HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     sys.path.insert(0, str(ROOT))
     from tests.zoo.hub_server import HubServer
     from tests.zoo.repos import build_chat_gguf, chat_answers

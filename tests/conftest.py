@@ -17,7 +17,7 @@ from tests.rules import RuleTable
 Execute = Callable[[str], Any]
 
 IN_CI = os.environ.get("CI") == "true"
-MAY_SKIP = ("permissions do not bind root", "nox -s tests_core", "no PyTorch for this Python")
+MAY_SKIP = ("permissions do not bind root", "nox -s tests_core", "nox -s plugins", "no PyTorch for this Python")
 """Reasons that are good in CI too; anything else that is missing there is a failure."""
 
 
