@@ -61,8 +61,8 @@ def inside(folder: str, name: str) -> str:
 
 
 def is_weights(path: RepoPath) -> bool:
-    """Whether a file is one that transformers would take for weights."""
-    return bool(_WEIGHTS.fullmatch(path.name))
+    """Whether a file is one that transformers would take for weights, or for the index of some."""
+    return bool(_WEIGHTS.fullmatch(path.name) or _INDEX.fullmatch(path.name))
 
 
 def first_headers(paths: Iterable[RepoPath]) -> tuple[RepoPath, ...]:
