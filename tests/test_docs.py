@@ -164,6 +164,16 @@ def test_every_log_event_is_in_the_reference():
     assert not [event for event in sorted(events) if f"`{event}`" not in text]
 
 
+def test_every_warning_is_in_the_reference():
+    given = re.compile(r'(?:\bcode=|warn\()\s*"([a-z_.]+)"')
+    folder = ROOT / "src" / "modelhub" / "registry" / "introspect"
+    codes = {
+        code for path in folder.rglob("*.py") for code in given.findall(path.read_text(encoding="utf-8"))
+    }
+    assert {"gated", "license.copyleft", "shards.missing", "code.elsewhere"} <= codes
+    assert not [code for code in sorted(codes) if f"`{code}`" not in rows("warnings.md")]
+
+
 def test_every_table_is_in_the_design():
     from modelhub.registry.tables import Row
 
