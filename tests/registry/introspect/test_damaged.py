@@ -194,6 +194,30 @@ def test_a_template_that_is_no_text_or_too_long_is_none():
     assert "chat_template" not in find(CHAT | {"chat_template.jinja": b"x" * 70_000}).models[0].details
 
 
+def test_half_of_a_character_is_no_text():
+    half = {"chat_template": "{{ \ud800 }}"}
+    found = find(CHAT | {"tokenizer_config.json": half})
+    assert "chat_template" not in found.models[0].details
+    assert "tokenizer_config.json" in told(found)[0]
+    prompts = {"prompts": {"query": "\udfff: "}}
+    found = find(EMBEDDER | {"config_sentence_transformers.json": prompts})
+    assert "prompts" not in found.models[0].details
+    assert told(found)
+
+
+def test_a_repository_of_very_many_files_costs_little():
+    marks = [f"a{n}" for n in range(20_000)]
+    many = dict.fromkeys(f"model.safetensors.index.{mark}.json" for mark in marks)
+    many |= dict.fromkeys(f"additional_chat_templates/{mark}.jinja" for mark in marks)
+    many |= dict.fromkeys(f"code/{mark}.py" for mark in marks)
+    asking = LLAMA | {"auto_map": {"AutoModel": "modeling_x.X"}}
+    found = find(CHAT | {"config.json": asking} | many)
+    assert [variant.name for variant in found.models[0].variants] == ["bf16"]
+    sizes = {part.name: len(part.files) for part in found.models[0].variants[0].components}
+    assert (sizes["code"], sizes["tokenizer"]) == (1000, 1000)
+    assert len(found.warnings) < 100
+
+
 def test_only_so_much_is_told_of_one_repository():
     pooling = {f"{n}_Pooling/config.json": [] for n in range(32)}
     rows = [{"type": "sentence_transformers.models.Dense", "path": f"{n}_Pooling"} for n in range(32)]

@@ -115,6 +115,19 @@ def test_old_spellings_of_sizes():
     assert "feed_forward_length" not in details
 
 
+def test_what_differs_from_layer_to_layer_is_a_list():
+    config = LLAMA | {
+        "num_attention_heads": [4, 8],
+        "num_key_value_heads": [1, 2],
+        "num_hidden_layers": [2],
+    }
+    found = find(CHAT | {"config.json": config})
+    details = only_model(found).details
+    assert (details["heads"], details["kv_heads"]) == ([4, 8], [1, 2])
+    assert "layers" not in details
+    assert codes(found) == ["metadata.damaged"]
+
+
 def test_a_window_that_is_not_used_is_none():
     window = CHAT | {"config.json": LLAMA | {"sliding_window": 512, "use_sliding_window": False}}
     assert "sliding_window" not in only_model(find(window)).details

@@ -1,5 +1,6 @@
 """A repository's small JSON files, of which nothing is believed: what is wrong is told, and passed over."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -8,7 +9,9 @@ from modelhub.facts import RepoListing, RepoWarning
 from modelhub.formats.plain_json import read_json
 from modelhub.registry.introspect.base import Metadata
 
-__all__ = ["Documents", "Fields"]
+__all__ = ["Documents", "Fields", "is_plain"]
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 MAX_WHOLE = 1 << 53
 MAX_TEXT = 300
@@ -130,6 +133,11 @@ class Documents:
             yield RepoWarning(code="metadata.damaged", text=f"{problem}; it is passed over.")
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is one: JSON can spell half of a surrogate pair, which nothing else can hold."""
+    return not _HALF.search(text)
+
+
 def _is_whole(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_WHOLE
 
@@ -139,8 +147,9 @@ def _are_whole(value: Any) -> bool:
 
 
 def _is_text(value: Any, most: int) -> bool:
-    fits = isinstance(value, str) and len(value) <= most
-    return fits and (value.isprintable() if most <= MAX_TEXT else True)
+    if not isinstance(value, str) or len(value) > most:
+        return False
+    return value.isprintable() if most <= MAX_TEXT else is_plain(value)
 
 
 def _are_texts(value: Any) -> bool:

@@ -15,6 +15,8 @@ from modelhub.registry.introspect.transformers.weights import inside
 
 __all__ = ["Code", "find_code"]
 
+MAX_FILES = 1000
+
 _ASKING = (
     "config.json",
     "tokenizer_config.json",
@@ -35,7 +37,7 @@ class Code:
         """All Python files of the repository, for the modules import each other."""
         if not self.modules:
             return ()
-        return tuple(file for file in listing.files if file.path.suffix == ".py")
+        return tuple(file for file in listing.files if file.path.suffix == ".py")[:MAX_FILES]
 
     def warnings(self, listing: RepoListing) -> Iterator[RepoWarning]:
         """What a person should know of it."""

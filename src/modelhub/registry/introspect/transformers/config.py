@@ -36,17 +36,19 @@ _CONTEXT = (
 _SIZES = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "embedding_length": ("hidden_size", "n_embd", "d_model", "dim"),
-    "feed_forward_length": ("intermediate_size", "n_inner", "ffn_dim", "d_ff", "ffn_hidden_size"),
-    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
-    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
-    "key_length": ("head_dim", "d_kv"),
-    "value_length": ("v_head_dim",),
     "kv_lora_rank": ("kv_lora_rank",),
     "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
     "experts_used": ("num_experts_per_tok", "moe_topk"),
     "vocabulary_size": ("vocab_size",),
 }
-"""Names of `Model.details`, as of GGUF models, and their spellings."""
+_BY_LAYER = {
+    "feed_forward_length": ("intermediate_size", "n_inner", "ffn_dim", "d_ff", "ffn_hidden_size"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
+    "key_length": ("head_dim", "d_kv"),
+    "value_length": ("v_head_dim",),
+}
+"""Names of `Model.details`, as of GGUF models, and their spellings; what may differ from layer to layer."""
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
 _BITS = {2: Precision.INT2, 3: Precision.INT3, 4: Precision.INT4, 8: Precision.INT8}
@@ -82,7 +84,8 @@ def model_details(config: Fields, tokenizer: Fields) -> JsonDict:
 
     What differs from layer to layer is a list with an entry a layer.
     """
-    found: dict[str, JsonValue] = {name: config.whole_or_list(*names) for name, names in _SIZES.items()}
+    found: dict[str, JsonValue] = {name: config.whole(*names) for name, names in _SIZES.items()}
+    found |= {name: config.whole_or_list(*names) for name, names in _BY_LAYER.items()}
     _fill_in(found)
     if config.flag("use_sliding_window") is not False:
         found["sliding_window"] = config.whole("sliding_window")

@@ -11,7 +11,7 @@ from typing import Any
 from modelhub.errors import UnsafePath
 from modelhub.facts import JsonDict, JsonValue, RepoFile, RepoWarning
 from modelhub.refs import RepoPath
-from modelhub.registry.introspect.documents import Documents, Fields
+from modelhub.registry.introspect.documents import Documents, Fields, is_plain
 from modelhub.registry.introspect.transformers.weights import inside
 
 __all__ = ["MODULES", "Module", "Modules", "embedding_details", "module_files", "read_modules"]
@@ -215,4 +215,5 @@ def _modes(config: Fields) -> list[str]:
 
 
 def _is_prompt(name: Any, text: Any) -> bool:
-    return isinstance(text, str) and len(text) <= MAX_PROMPT and 0 < len(name) <= 100
+    short = isinstance(text, str) and len(text) <= MAX_PROMPT and 0 < len(name) <= 100
+    return short and is_plain(name + text)

@@ -16,6 +16,9 @@ from modelhub.registry.introspect.transformers.weights import PICKLED, WeightSet
 
 __all__ = ["Variants"]
 
+MAX_FILES = 1000
+"""Of a tokenizer, with its templates."""
+
 
 @dataclass
 class Variants:
@@ -53,7 +56,7 @@ class Variants:
             update={"format": weights.format, "precision": precision, "parameters": parameters}
         )
         more = (
-            self._component("tokenizer", tuple(self._tokenizer_files()), self.folder),
+            self._component("tokenizer", tuple(self._tokenizer_files())[:MAX_FILES], self.folder),
             self._component("code", self.code, ""),
         )
         return Variant(

@@ -26,6 +26,7 @@ __all__ = [
 
 SAFE, PICKLED = "safetensors", "pytorch"
 
+MAX_SETS = 16
 MAX_SHARDS_READ = 64
 """Of a set with more shards only the first is looked into, and its parameters are not counted."""
 
@@ -105,7 +106,7 @@ class _Search:
         self.warnings.append(RepoWarning(code=code, text=text))
 
     def sets(self, kind: str) -> list[WeightSet]:
-        marks = sorted(_marks(self.documents.listing, self.folder, kind))
+        marks = sorted(_marks(self.documents.listing, self.folder, kind))[:MAX_SETS]
         found = (self._set(kind, mark) for mark in marks)
         return [each for each in found if each]
 
