@@ -8,8 +8,8 @@ import pytest
 from modelhub.facts import Component, Model, RepoFile, Variant
 from modelhub.refs import RepoPath
 from modelhub.runtimes import find_device
+from modelhub.runtimes.llama.memory import cache_bytes
 from modelhub.runtimes.llama_server import LlamaServerRuntime
-from modelhub.runtimes.llama_server.memory import cache_bytes
 from tests.runtimes.random_gguf import FEED_FORWARD, HEADS, KV_HEADS, write_random_gguf
 
 LLAMA_8B = {"layers": 32, "kv_heads": 8, "key_length": 128, "value_length": 128}

@@ -1,7 +1,9 @@
 import gc
 import tempfile
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,12 @@ from modelhub.errors import (
     LoadFailed,
     RuntimeNotInstalled,
 )
-from modelhub.facts import Call
-from modelhub.runtimes import Instance, Runtimes, SharedParts, find_device
+from modelhub.facts import Call, Device
+from modelhub.runtimes import Bundle, Instance, Parts, Runtimes, SharedParts, find_device
 from modelhub.runtimes.llama_server import LlamaServerRuntime
-from modelhub.tasks import ChatRequest, FinishReason, chat_request
-from tests.runtimes.contract import LIVENESS, Case, RuntimeContract, Subject, on_another_device
+from modelhub.runtimes.testing import LIVENESS, Case, ChatContract, Subject
+from modelhub.tasks import ChatRequest, FinishReason, Request, chat_request
+from tests.runtimes.contract import on_another_device
 from tests.runtimes.random_gguf import write_random_gguf
 from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle, chat_folder
 from tests.zoo.repos import chat_answers
@@ -48,7 +51,31 @@ def prompt_tokens(instance: Instance) -> int:
     return int(float(counts[0]))
 
 
-class TestLlamaServer(RuntimeContract):
+class FailingLlamaServer(LlamaServerRuntime):
+    """Its engine fails when it is asked."""
+
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        instance: Any = super().load(bundle, device, options, parts)
+        instance._engine.ask = _fail
+        return instance
+
+
+def _fail(*_: object) -> None:
+    raise RuntimeError("the tensor is a teapot")
+
+
+class TestLlamaServer(ChatContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def unreadable(cls, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+        path = write_random_gguf(tmp_path_factory.mktemp("short") / "short.gguf", context=512)
+        path.write_bytes(path.read_bytes()[:-1000])
+        return babbler(path)
+
+    def make_failing(self) -> tuple[Subject, Request, str]:
+        subject = Subject(FailingLlamaServer(), chat_bundle("q8_0"), ONE_THREAD)
+        return subject, chat_request("Hi"), "a teapot"
+
     @pytest.fixture(scope="class")
     @classmethod
     def subject(cls) -> Subject:

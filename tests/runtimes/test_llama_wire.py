@@ -5,13 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhub.errors import ContextTooLong, EngineError, InvalidInput
+from modelhub.runtimes.llama.context import DEFAULT_CONTEXT, context_size
+from modelhub.runtimes.llama.options import LlamaOptions, threads
 from modelhub.runtimes.llama_server.reason import read_reason
-from modelhub.runtimes.llama_server.runtime import (
-    DEFAULT_CONTEXT,
-    LlamaServerOptions,
-    context_size,
-    threads,
-)
 from modelhub.runtimes.llama_server.wire import Piece, payload, read_piece
 from modelhub.tasks import FinishReason, Usage, chat_request
 from tests.runtimes.contract import on_another_device
@@ -144,7 +140,7 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     device = on_another_device("cpu")
     free, quota = device.model_copy(update={"cores": 8}), device.model_copy(update={"cores": 3})
-    assert threads(LlamaServerOptions(), free) is None
-    assert threads(LlamaServerOptions(), quota) == 3
-    assert threads(LlamaServerOptions(), device) is None
-    assert threads(LlamaServerOptions(n_threads=5), quota) == 5
+    assert threads(LlamaOptions(), free) is None
+    assert threads(LlamaOptions(), quota) == 3
+    assert threads(LlamaOptions(), device) is None
+    assert threads(LlamaOptions(n_threads=5), quota) == 5

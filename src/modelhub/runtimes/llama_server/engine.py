@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.errors import LoadFailed
+from modelhub.runtimes.llama.files import read_ahead
 from modelhub.runtimes.llama_server.folder import SOCKET, SocketFolder
 from modelhub.runtimes.llama_server.forks import end_children_early
 from modelhub.runtimes.llama_server.reason import ask_why
@@ -27,8 +28,6 @@ log = logging.getLogger(__name__)
 Callback = Callable[[Any], bool]
 """Gets each message of the engine; true stops it."""
 
-_PIECE = 8 << 20
-
 _one_start_at_a_time = threading.Lock()
 
 
@@ -37,7 +36,7 @@ class Engine:
 
     def __init__(self, held: list[Any], folder: SocketFolder) -> None:
         self._held = held  # the only reference to the server: the engine stops when it goes
-        self._socket = folder.path / SOCKET
+        self.socket = folder.path / SOCKET
         # At the end of the program too: an engine whose threads outlive the interpreter may crash it.
         self._stop = weakref.finalize(self, _stop, held, folder, os.getpid())
 
@@ -71,6 +70,11 @@ class Engine:
         """
         self._held[0].handle_chat_completions(payload, callback)
 
+    def embed(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Embed. Blocks until all vectors are there."""
+        answer: Mapping[str, Any] = self._held[0].handle_embeddings(dict(payload))
+        return answer
+
     def check_socket(self) -> None:
         """Make sure that the engine listens where it was told to: anybody may talk to a TCP port.
 
@@ -78,8 +82,8 @@ class Engine:
             LoadFailed: when it does not; it is stopped then.
         """
         address = self._held[0].listening_address
-        there = self._socket.exists() and stat.S_ISSOCK(self._socket.stat().st_mode)
-        if there and address.endswith(str(self._socket)):
+        there = self.socket.exists() and stat.S_ISSOCK(self.socket.stat().st_mode)
+        if there and address.endswith(str(self.socket)):
             return
         self.close()
         raise LoadFailed(
@@ -90,19 +94,6 @@ class Engine:
     def close(self) -> None:
         """Stop the engine and give its memory back. Safe to call twice."""
         self._stop()
-
-
-def read_ahead(files: Iterable[Path]) -> None:
-    """Bring the files into the page cache.
-
-    The engine would read them too, but with the interpreter locked: no other thread of the program
-    would run, and no Ctrl-C be heard, for as long as the disk takes.
-    """
-    buffer = bytearray(_PIECE)
-    for file in files:
-        with file.open("rb", buffering=0) as opened:
-            while opened.readinto(buffer):
-                pass
 
 
 def _stop(held: list[Any], folder: SocketFolder, pid: int) -> None:

@@ -6,23 +6,34 @@ from typing import Any
 from modelhub.errors import ModelHubError
 from modelhub.facts import Call
 from modelhub.runtimes.base import Capabilities
+from modelhub.runtimes.llama import Loading
+from modelhub.runtimes.llama.embedding import embed
+from modelhub.runtimes.llama_server.embedder import ServerEmbedder
 from modelhub.runtimes.llama_server.engine import Engine
 from modelhub.runtimes.llama_server.wire import payload, read_piece
 from modelhub.runtimes.serial import SerialInstance
 from modelhub.runtimes.turn import Say
-from modelhub.tasks import ChatChunk, ChatRequest, FinishReason, Request, Usage
+from modelhub.tasks import ChatChunk, ChatRequest, EmbedRequest, FinishReason, Request, Usage
 
 
 class LlamaServerInstance(SerialInstance):
-    """Chat. Every request is streamed from the engine, because only a stream can be stopped."""
+    """Chat, or embeddings. Every chat is streamed from the engine, because only a stream can be stopped."""
 
     engine = "llama.cpp"
 
-    def __init__(self, engine: Engine, context_length: int) -> None:
-        super().__init__(Capabilities(streaming=True, context_length=context_length), (ChatRequest,))
+    def __init__(self, engine: Engine, loading: Loading) -> None:
+        embeds = loading.pooling is not None
+        capabilities = Capabilities(streaming=not embeds, context_length=loading.n_ctx)
+        super().__init__(capabilities, (EmbedRequest if embeds else ChatRequest,))
         self._engine = engine
+        self._loading = loading
+        self._embedder = ServerEmbedder(engine) if embeds else None
 
     def work(self, request: Request, call: Call, say: Say) -> None:  # noqa: ARG002 - `say` looks at it
+        if self._embedder is not None:
+            assert isinstance(request, EmbedRequest)
+            embed(self._embedder, self._loading, request, say)
+            return
         assert isinstance(request, ChatRequest)
         answer = _Answer(say)
         self._engine.ask(payload(request), answer.hear)

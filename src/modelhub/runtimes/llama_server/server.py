@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelhub.runtimes.llama.pooling import POOLING
 from modelhub.runtimes.llama_server.folder import SOCKET
 
 QUIET = -1
@@ -12,12 +13,15 @@ QUIET = -1
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an engine is started with. `n_threads` `None` leaves it to llama.cpp."""
+    """What an engine is started with. `n_threads` `None` leaves it to llama.cpp; with a `pooling` it
+    embeds, and does not write.
+    """
 
     path: str
     n_ctx: int
     n_batch: int
     n_threads: int | None
+    pooling: str | None = None
 
 
 def start_server(settings: EngineSettings, folder: Path, verbosity: int = QUIET) -> Any:
@@ -33,6 +37,10 @@ def start_server(settings: EngineSettings, folder: Path, verbosity: int = QUIET)
     params.n_ctx = settings.n_ctx
     params.n_batch = settings.n_batch
     params.n_ubatch = min(settings.n_batch, params.n_ubatch)
+    if settings.pooling is not None:
+        params.embedding = True
+        params.pooling_type = POOLING[settings.pooling]
+        params.n_ubatch = settings.n_batch
     params.n_parallel = 1
     params.n_gpu_layers = 0
     params.fit_params = False  # else it would shorten n_ctx by what it believes of the memory

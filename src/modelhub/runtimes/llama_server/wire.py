@@ -6,7 +6,8 @@ The format: `ggml-org/llama.cpp: tools/server/README.md`. Pure functions.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from modelhub.errors import ContextTooLong, EngineError, InvalidInput, ModelHubError
+from modelhub.errors import EngineError, InvalidInput, ModelHubError
+from modelhub.runtimes.llama.context import prompt_too_long
 from modelhub.tasks import ChatRequest, FinishReason, Usage
 
 _MOST_TOKENS = (1 << 31) - 1
@@ -66,18 +67,7 @@ def read_error(error: Mapping[str, Any]) -> ModelHubError:
     """The engine's error as one of ours."""
     said = str(error.get("message", error))
     if error.get("type") == "exceed_context_size_error":
-        return _too_long(error)
+        return prompt_too_long(error.get("n_prompt_tokens"), error.get("n_ctx"))
     if error.get("code") == _INVALID:
         return InvalidInput(f"llama.cpp refuses the request: {said}")
     return EngineError(f"llama.cpp failed: {said}")
-
-
-def _too_long(error: Mapping[str, Any]) -> ContextTooLong:
-    tokens, context = error.get("n_prompt_tokens"), error.get("n_ctx")
-    return ContextTooLong(
-        f"the prompt has {tokens} tokens, and the context holds {context}",
-        hint="Shorten the messages, or load it with options={'n_ctx': …}, if the model was trained for more.",
-        field="messages",
-        prompt_tokens=tokens,
-        context_length=context,
-    )

@@ -98,6 +98,16 @@ class RuntimeContract:
 
     @pytest.fixture(scope="class")
     @classmethod
+    def unreadable(cls) -> Subject | None:
+        return cls().make_unreadable()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def failing(cls) -> tuple[Subject, Request, str] | None:
+        return cls().make_failing()
+
+    @pytest.fixture(scope="class")
+    @classmethod
     def instance(cls, subject: Subject, host: str) -> Iterator[Instance]:
         instance = subject.load(host)
         yield instance
@@ -239,17 +249,17 @@ class RuntimeContract:
     # Errors
 
     @rule
-    def test_files_that_cannot_be_read_are_refused(self, host: str) -> None:
-        subject = self.make_unreadable()
-        if subject is None:
+    def test_files_that_cannot_be_read_are_refused(self, unreadable: Subject | None, host: str) -> None:
+        if unreadable is None:
             pytest.skip("its tests give no files that it cannot read")
-        error = self.ends(lambda: subject.load(host).close())
+        error = self.ends(lambda: unreadable.load(host).close())
         assert isinstance(error, LoadFailed | FormatError), error
         assert len(error.message) > 10
 
     @rule
-    def test_an_error_of_the_engine_is_typed_and_kept(self, host: str) -> None:
-        failing = self.make_failing()
+    def test_an_error_of_the_engine_is_typed_and_kept(
+        self, failing: tuple[Subject, Request, str] | None, host: str
+    ) -> None:
         if failing is None:
             pytest.skip("its tests do not make its engine fail")
         subject, request, said = failing

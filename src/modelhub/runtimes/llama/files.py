@@ -1,0 +1,44 @@
+"""The GGUF files of a variant, checked before native code sees them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from modelhub.errors import LoadFailed
+from modelhub.formats import GGUFHeader, RangeReader, read_gguf
+from modelhub.runtimes.base import Bundle
+
+_PIECE = 8 << 20
+
+
+def gguf_files(bundle: Bundle) -> tuple[Path, ...]:
+    """The weights, the first shard first: llama.cpp finds the others by its name."""
+    names = [part.name for part in bundle.variant.components if part.format in {None, "gguf"}]
+    main = "model" if "model" in names else next(iter(names), None)
+    paths = bundle.files(main) if main is not None else ()
+    files = [path for path in paths if path.suffix.lower() == ".gguf"]
+    if not files:
+        raise LoadFailed(f"the variant {bundle.variant.name!r} holds no .gguf file")
+    return tuple(sorted(files, key=lambda path: path.name))
+
+
+def check_headers(files: tuple[Path, ...]) -> GGUFHeader:
+    """The first file's header, once every header is found sound.
+
+    Raises:
+        FormatError: for a header that native code must not see.
+    """
+    first, *_ = [read_gguf(RangeReader.from_path(path)) for path in files]
+    return first
+
+
+def read_ahead(files: Iterable[Path]) -> None:
+    """Bring the files into the page cache.
+
+    The engine would read them too, but with the interpreter locked: no other thread of the program
+    would run, and no Ctrl-C be heard, for as long as the disk takes.
+    """
+    buffer = bytearray(_PIECE)
+    for file in files:
+        with file.open("rb", buffering=0) as opened:
+            while opened.readinto(buffer):
+                pass
