@@ -210,7 +210,7 @@ class FormatError(ModelHubError, ValueError):
 
 
 class IntegrityError(ModelHubError):
-    """Bytes that are not the promised bytes. ``details``: path, expected, actual."""
+    """Bytes that are not the promised bytes. ``details``: path, expected, actual; kept, in a store."""
 
     code = "integrity_error"
 

@@ -80,6 +80,29 @@ class Settings(BaseModel):
         return None if token is None else SecretStr(token.get_secret_value().strip())
 
     @classmethod
+    def chosen(cls, settings: Self | None, **given: Any) -> Self:
+        """`settings` as they are; without them, those that are `given` and those of the environment.
+
+        Raises:
+            InvalidInput: for both at once, for what are no settings, and as `from_env`.
+        """
+        if settings is None:
+            return cls.from_env(None, **given)
+        if any(value is not None for value in given.values()):
+            raise InvalidInput(
+                "settings= came together with other settings",
+                hint="Put them all into one Settings object, or pass none.",
+                field="settings",
+            )
+        if not isinstance(settings, cls):
+            raise InvalidInput(
+                f"settings must be a Settings object, not {type(settings).__name__}",
+                hint="A database is given as Hub(database='postgresql+psycopg://…').",
+                field="settings",
+            )
+        return settings
+
+    @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
         """Settings from `environ` (this process's by default); what is `given` and not `None` wins.
 

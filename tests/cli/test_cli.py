@@ -4,14 +4,30 @@ import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from modelhub.cli import main
 from modelhub.errors import EngineError
 from tests.cli.conftest import CASE, MODEL, QUESTION
+from tests.store.hands import flip
 
-COMMANDS = ["register", "sync", "inspect", "plan", "pull", "ls", "files", "chat", "embed", "jobs", "doctor", "db"]
+COMMANDS = [
+    "register",
+    "sync",
+    "inspect",
+    "plan",
+    "pull",
+    "verify",
+    "ls",
+    "files",
+    "chat",
+    "embed",
+    "jobs",
+    "doctor",
+    "db",
+]
 
 
 def test_help_names_every_command(run):
@@ -71,6 +87,30 @@ def test_json_wherever_a_table_is_printed(run):
     assert {device["name"] for device in json.loads(run("doctor", "--json")[1])["devices"]} >= {"cpu"}
     state = json.loads(run("db", "current", "--json")[1])
     assert state["found"] == state["wanted"]
+
+
+def test_verify_tells_by_its_status_what_it_found(run, home):
+    pulled = json.loads(run("pull", f"{MODEL}:q4_0", "--json")[1])
+    weights = next(file for file in pulled["files"] if file["path"].endswith("q4_0.gguf"))
+    assert weights["link"] == "hardlink"
+    status, out, _ = run("verify", f"{MODEL}:q4_0")
+    assert status == 0
+    assert "2 of 2 files are right" in out
+    flip(Path(pulled["path"]) / weights["path"])
+    status, out, _ = run("verify", MODEL, "--variant", "q4_0", "--json")
+    found = json.loads(out)
+    assert (status, found["ok"]) == (1, False)
+    (damaged,) = [file for file in found["files"] if file["state"] == "damaged"]
+    assert damaged["sha256"] == weights["sha256"] != damaged["found"]
+    assert (home / "store" / damaged["kept"]).is_file()
+    status, out, _ = run("verify", MODEL)
+    assert status == 1
+    assert "missing" in out
+    assert json.loads(run("pull", f"{MODEL}:q4_0", "--json")[1])["fetched_bytes"] == weights["size"]
+    assert run("verify", MODEL)[0] == 0
+    status, out, err = run("--offline", "verify", "zoo/unknown")
+    assert (status, out) == (1, "")
+    assert "zoo/unknown is not known here" in err
 
 
 def test_chat_reads_standard_input(run, monkeypatch):

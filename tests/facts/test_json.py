@@ -15,6 +15,7 @@ from modelhub.facts import (
     Evidence,
     Fact,
     FileKind,
+    FileState,
     Job,
     JobKind,
     JobStatus,
@@ -35,6 +36,8 @@ from modelhub.facts import (
     SnapshotFile,
     SyncStatus,
     Variant,
+    Verification,
+    VerifiedFile,
     WeightFile,
 )
 from modelhub.refs import Digest
@@ -58,6 +61,9 @@ PROOF = Proof(
     host="h", device=1, inode=1 << 60, size=3, mtime_ns=1 << 62, ctime_ns=1, recorded_ns=1 << 62
 )
 LINKED = SnapshotFile(path=FILE.path, size=3, sha256=DIGEST, link="hardlink")
+VERIFIED = VerifiedFile(
+    path=FILE.path, size=3, sha256=DIGEST, state=FileState.DAMAGED, found="b" * 64, kept="quarantine/a"
+)
 WEIGHTS = WeightFile(repo=REPO.id, path=FILE.path, sha256=DIGEST)
 
 SAMPLES = (
@@ -71,6 +77,7 @@ SAMPLES = (
     PLANNED,
     PROOF,
     LINKED,
+    VERIFIED,
     WEIGHTS,
     BlobRecord(
         digest=DIGEST, size=3, state=BlobState.PRESENT, path="blobs/a", proof=PROOF, verified_at=NOW
@@ -139,6 +146,7 @@ SAMPLES = (
         models=(MODEL,),
         facts=(EVIDENCE,),
     ),
+    Verification(repo=REPO.id, commit=COMMIT, files=(VERIFIED,), absent=2),
     RuntimeView(name="echo", tasks=("text-generation",), formats=("gguf",)),
     Snapshot(repo=REPO.id, commit=COMMIT, path=Path("/data/a b"), files=(LINKED,)),
 )

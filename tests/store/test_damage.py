@@ -10,7 +10,7 @@ import pytest
 from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
 from modelhub.facts import BlobState
 from modelhub.refs import Digest, RepoPath
-from modelhub.store import Store
+from modelhub.store import FileLedger, Store
 from modelhub.store.fsops import FsOps
 from modelhub.store.testing import COMMIT, Dribble, pattern, promise, put
 
@@ -60,6 +60,18 @@ def test_a_missing_file_is_recorded_and_comes_back(store, ledger, tmp_path):
     (tmp_path / "away").rename(store.path(digest))
     assert store.present([digest]) == {digest}
     assert ledger.find([digest])[digest].state is BlobState.PRESENT
+
+
+def test_what_is_or_was_here_is_known(store, ledger):
+    here, gone, wrong, foreign = (put(store, pattern(1000, seed)).digest for seed in range(4))
+    store.path(gone).unlink()
+    unlock(store.path(wrong))
+    store.path(wrong).write_bytes(b"longer or shorter")
+    never = Digest.of(b"never")
+    everything = (here, gone, wrong, foreign, never)
+    assert store.known(everything) == {here, gone, wrong, foreign}
+    with Store.open(store.root, FileLedger(store.root / "another.jsonl")) as moved:
+        assert moved.known(everything) == {here, wrong, foreign}
 
 
 def test_a_missing_file_is_recorded_by_verify(store, ledger):

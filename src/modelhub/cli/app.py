@@ -218,6 +218,16 @@ def pull(model: Model, variant: VariantName = None, as_json: AsJson = False) -> 
         render.snapshot(hub.pull(model, variant=variant), as_json=as_json)
 
 
+@app.command()
+def verify(model: Model, variant: VariantName = None, as_json: AsJson = False) -> None:
+    """Hash again what is here of a repository; exits 1 when a file is damaged or missing."""
+    with _hub() as hub:
+        found = hub.verify(model, variant=variant)
+    render.fact(found, as_json=as_json)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
 @app.command("ls")
 def list_repos(as_json: AsJson = False) -> None:
     """List the registered repositories."""

@@ -14,6 +14,7 @@ from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
 from modelhub.facts.provenance import Provenance, WeightFile
 from modelhub.facts.repo import FileKind, RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
+from modelhub.facts.verification import FileState, Verification, VerifiedFile
 
 __all__ = [
     "BlobRecord",
@@ -24,6 +25,7 @@ __all__ = [
     "Evidence",
     "Fact",
     "FileKind",
+    "FileState",
     "Job",
     "JobKind",
     "JobStatus",
@@ -48,5 +50,7 @@ __all__ = [
     "SyncStatus",
     "Token",
     "Variant",
+    "Verification",
+    "VerifiedFile",
     "WeightFile",
 ]

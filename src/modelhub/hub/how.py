@@ -7,7 +7,8 @@ from typing import Any, Self, TypedDict
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import ProgressCallback
-from modelhub.refs import ModelRef
+from modelhub.planner import nearest
+from modelhub.refs import ModelRef, Precision
 from modelhub.tasks import ChatRequest, EmbedRequest, Request
 
 Model = str | os.PathLike[str] | ModelRef
@@ -129,3 +130,17 @@ def check_request(task: str, request: Request) -> None:
             hint="Make one with the functions of modelhub.tasks.",
             field="request",
         )
+
+
+def check_precision(field: str, text: str) -> Precision:
+    """The precision that `text` names.
+
+    Raises:
+        InvalidInput: with those most like it.
+    """
+    if (precision := Precision.parse(text)) is None:
+        names = ", ".join(nearest(text.lower(), Precision)[:8])
+        raise InvalidInput(
+            f"{field}: unknown precision {text!r:.40}", hint=f"Such as {names}.", field=field
+        )
+    return precision

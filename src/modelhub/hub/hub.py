@@ -17,6 +17,7 @@ from modelhub.facts import (
     Report,
     RuntimeView,
     Snapshot,
+    Verification,
 )
 from modelhub.hub.calls import Calls
 from modelhub.hub.doctor import Checkup, examine
@@ -27,16 +28,18 @@ from modelhub.hub.how import (
     How,
     Model,
     Shown,
+    check_precision,
     check_request,
     default_model,
 )
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
 from modelhub.hub.story import signed, told
+from modelhub.hub.verify import Verifier
 from modelhub.jobs import Fetcher, Jobs, Syncer
-from modelhub.planner import Wish, nearest
+from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
-from modelhub.refs import ModelRef, Precision
+from modelhub.refs import ModelRef
 from modelhub.registry import Registry, StoreLedger
 from modelhub.runtimes import Instances, Lease, Runtimes, devices
 from modelhub.runtimes.guard import check_result, checked_pieces, typed_errors
@@ -86,26 +89,9 @@ class Hub:
         host: str | None = None,
         progress: Shown = None,
     ) -> None:
-        given: dict[str, Any] = {
-            "home": home,
-            "database": database,
-            "store": store,
-            "offline": offline,
-            "host": host,
-        }
-        if settings is not None and any(value is not None for value in given.values()):
-            raise InvalidInput(
-                "settings= came together with other settings",
-                hint="Put them all into one Settings object, or pass none.",
-                field="settings",
-            )
-        if settings is not None and not isinstance(settings, Settings):
-            raise InvalidInput(
-                f"settings must be a Settings object, not {type(settings).__name__}",
-                hint="A database is given as Hub(database='postgresql+psycopg://…').",
-                field="settings",
-            )
-        self.settings = settings or Settings.from_env(None, **given)
+        self.settings = Settings.chosen(
+            settings, home=home, database=database, store=store, offline=offline, host=host
+        )
         self._progress = progress
         self._calls = Calls()
         with ExitStack() as undo:
@@ -152,7 +138,7 @@ class Hub:
         quantization_targets: tuple[str, ...] = (),
     ) -> RepoRecord:
         """Record a repository and return; `sync` reads it. Registering again changes the wishes."""
-        precision = preferred_precision and _precision("preferred_precision", preferred_precision)
+        precision = preferred_precision and check_precision("preferred_precision", preferred_precision)
         with self._calls.serve():
             return self._resolver.register(
                 ModelRef.parse(model),
@@ -160,7 +146,7 @@ class Hub:
                 preferred_format=preferred_format,
                 preferred_precision=precision,
                 quantization_targets=tuple(
-                    _precision("quantization_targets", target) for target in quantization_targets
+                    check_precision("quantization_targets", target) for target in quantization_targets
                 ),
             )
 
@@ -219,6 +205,26 @@ class Hub:
             target = self._resolver.resolve(ref, call, show)
             plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
             return self._serving.pull(target, plan, call, show)
+
+    def verify(
+        self,
+        model: Model,
+        *,
+        variant: str | None = None,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Verification:
+        """Hash again what is here of a repository: all of it, or one variant. Opens no socket.
+
+        What holds other bytes than it should is put aside; the next `pull` fetches it anew.
+
+        Raises:
+            RepositoryNotFound, RevisionNotFound: for what is not known here.
+            StoreUnavailable: for a file that cannot be read.
+        """
+        verifier = Verifier(self._resolver, self._store)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return verifier.verify(ModelRef.parse(model), variant, call, show)
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""
@@ -392,12 +398,3 @@ class Hub:
 
     def _shown(self, progress: Shown) -> Reporter:
         return reporter(self._progress if progress is None else progress)
-
-
-def _precision(field: str, text: str) -> str:
-    if (precision := Precision.parse(text)) is None:
-        names = ", ".join(nearest(text.lower(), Precision)[:8])
-        raise InvalidInput(
-            f"{field}: unknown precision {text!r:.40}", hint=f"Such as {names}.", field=field
-        )
-    return precision

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from modelhub.errors import AmbiguousReference, Offline, RepositoryNotFound, RevisionNotFound
 from modelhub.facts import (
@@ -96,6 +96,17 @@ class Resolver:
         if record is not None and not refresh and (target := self._known(ref, record)):
             return target
         return self.sync(ref, call, on_progress, record=record)
+
+    def known(self, ref: ModelRef) -> Target:
+        """The repository of `ref` at the commit that it meant when it was last synced. Asks nobody.
+
+        Raises:
+            RepositoryNotFound, RevisionNotFound: when it is not known here.
+        """
+        record = self.find(ref)
+        if record is None:
+            raise self._unknown(ref, "is not known here", "`modelhub ls` lists what is.")
+        return self._known(ref, record) or self._never_seen(ref, record, "is not known here")
 
     def find(self, ref: ModelRef) -> RepoRecord | None:
         """The registered repository that `ref` names, if any.
@@ -194,17 +205,23 @@ class Resolver:
         with self.registry.read() as tx:
             commit = tx.revisions.resolve(record.id, ref.revision)
             report = self._report(tx, record, commit) if commit else None
-            names = [name for name, _ in tx.revisions.refs(record.id)] if commit is None else []
+            seen = self.offline and commit is None and bool(tx.revisions.refs(record.id))
         if commit is not None and report is not None:
             return Target(record, commit, report, ref.tags)
-        if self.offline and names:
-            wanted = ref.revision or record.default_branch
-            raise RevisionNotFound(
-                f"revision {wanted!r} of {record.repo.id} is not known, and this Hub is offline",
-                hint=f"Known here: {', '.join(nearest(wanted, names))}.",
-                field="revision",
-            )
+        if seen:
+            self._never_seen(ref, record, "is not known, and this Hub is offline")
         return None
+
+    def _never_seen(self, ref: ModelRef, record: RepoRecord, what: str) -> NoReturn:
+        with self.registry.read() as tx:
+            names = [name for name, _ in tx.revisions.refs(record.id)]
+        wanted = ref.revision or record.default_branch
+        known = ", ".join(nearest(wanted, names)) or "none, it was never synced"
+        raise RevisionNotFound(
+            f"revision {wanted!r} of {record.repo.id} {what}",
+            hint=f"Known here: {known}.",
+            field="revision",
+        )
 
     def _target(self, record_id: int, commit: str, tags: tuple[str, ...]) -> Target:
         with self.registry.read() as tx:
@@ -219,14 +236,13 @@ class Resolver:
         try:
             return self.source(LOCAL if ref.is_local else self._source_name(ref))
         except Offline as error:
-            with self.registry.read() as tx:
-                names = [record.repo.id for record in tx.repos.list(limit=1000)]
-            known = ", ".join(nearest(ref.id, names)[:5]) or "nothing yet"
-            raise RepositoryNotFound(
-                f"{ref.id} is not known, and this Hub is offline",
-                hint=f"Known here: {known}. {error.hint}",
-                field="model",
-            ) from error
+            raise self._unknown(ref, "is not known, and this Hub is offline", error.hint) from error
+
+    def _unknown(self, ref: ModelRef, what: str, hint: str) -> RepositoryNotFound:
+        with self.registry.read() as tx:
+            names = [record.repo.id for record in tx.repos.list(limit=1000)]
+        known = ", ".join(nearest(ref.id, names)[:5]) or "nothing yet"
+        return RepositoryNotFound(f"{ref.id} {what}", hint=f"Known here: {known}. {hint}", field="model")
 
 
 def _registered(ref: ModelRef, record: RepoRecord) -> ModelRef:

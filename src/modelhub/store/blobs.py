@@ -332,6 +332,7 @@ class Blobs:
             path=path,
             expected=digest,
             actual=actual,
+            kept=kept,
             digests=[digest],
         )
 

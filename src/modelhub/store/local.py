@@ -132,6 +132,12 @@ class Store:
         """Those that are here; see `find`."""
         return frozenset(self.find(digests))
 
+    def known(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Those whose file is here, right or wrong, and those that were here once."""
+        wanted = frozenset(digests)
+        remembered = frozenset(self._ledger.find(wanted))
+        return remembered | {one for one in wanted - remembered if self._blobs.look(one) is not None}
+
     def read(self, digest: Digest, limit: int) -> bytes:
         """The bytes of a small blob, hashed as they are read.
 
