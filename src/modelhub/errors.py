@@ -33,6 +33,7 @@
     │   ├── RuntimeConflict                 two distributions claim one name
     │   ├── RuntimeBroken                   a plugin that cannot be imported
     │   ├── LoadFailed
+    │   ├── RemoteCodeRefused               a repository wants to run code that nobody allowed
     │   └── EngineError                     the engine failed while it worked
     │       └── ProcessLost                 the process that held the model is gone
     ├── DoesNotFit                          not enough memory, with the arithmetic
@@ -73,6 +74,7 @@ __all__ = [
     "Offline",
     "ProcessLost",
     "RegistryError",
+    "RemoteCodeRefused",
     "RepositoryNotFound",
     "RevisionNotFound",
     "RuntimeBroken",
@@ -297,6 +299,15 @@ class LoadFailed(RuntimeProblem):
     """The engine could not load the model."""
 
     code = "load_failed"
+
+
+class RemoteCodeRefused(RuntimeProblem):
+    """The repository wants to run Python code of its own, and nobody has allowed that for this commit.
+
+    ``details``: file, the configuration that asks for it.
+    """
+
+    code = "remote_code_refused"
 
 
 class EngineError(RuntimeProblem):

@@ -1,0 +1,80 @@
+"""What `transformers` can run, and how it loads it."""
+
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from modelhub.errors import RuntimeNotInstalled
+from modelhub.facts import Device, Model, Variant
+from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support
+from modelhub.runtimes.transformers.options import TransformersOptions
+from modelhub.tasks import build_request
+
+EMBED = "feature-extraction"
+
+_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_STORED = {"fp32": 4, "fp16": 2, "bf16": 2}
+_PROGRAM = 512 << 20
+"""Bytes for PyTorch itself, once it has run a model."""
+
+
+class TransformersRuntime(Runtime):
+    """The transformers library, https://github.com/huggingface/transformers."""
+
+    name = "transformers"
+    tasks = ("text-generation", EMBED)
+    formats = ("safetensors",)
+    requires = ("torch", "transformers")
+    install = 'pip install "modelhub[torch]"'
+    priority = 0
+
+    def version(self) -> str:
+        try:
+            return importlib.metadata.version("transformers")
+        except importlib.metadata.PackageNotFoundError:
+            return super().version()
+
+    def supports(self, model: Model, variant: Variant, device: Device) -> Support:
+        if elsewhere := model.details.get("code_elsewhere"):
+            return Support(ok=False, reason=f"it needs Python code of another repository: {elsewhere}")
+        if device.kind not in {"cpu", "cuda", "mps"}:
+            return Support(ok=False, reason=f"{self.name} does not run on {device.name}")
+        if variant.format == "pytorch":
+            return Support(ok=False, reason=f"{self.name} loads no pickles, only safetensors")
+        return super().supports(model, variant, device)
+
+    def footprint(
+        self, model: Model, variant: Variant, device: Device, options: Mapping[str, Any]
+    ) -> Footprint:
+        """Weights in the type that they are computed in, a context of half-precision keys and values
+        (`accelerate estimate-memory` counts the weights alike), a tenth more, and PyTorch itself.
+        """
+        stored = _STORED.get(str(variant.precision), 2)
+        wanted = options.get("dtype", "auto")
+        computed = _BYTES.get(str(wanted), 4 if device.kind == "cpu" else stored)
+        weights = variant.bytes * max(computed, 1) // stored
+        return Footprint(total=(weights + _cache(model, computed)) * 11 // 10 + _PROGRAM)
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        build_request(TransformersOptions, **options)
+
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:  # noqa: ARG002 - weights are not shared yet
+        chosen = build_request(TransformersOptions, **options)
+        if missing := self.missing():
+            needed = ", ".join(missing)
+            raise RuntimeNotInstalled(f"{self.name} needs {needed}", hint=f"Run: {self.install}")
+        from modelhub.runtimes.transformers.chat import load_chat
+        from modelhub.runtimes.transformers.embed import load_embedder
+
+        load = load_embedder if bundle.model.task == EMBED else load_chat
+        return load(bundle, device, chosen)
+
+
+def _cache(model: Model, element: int) -> int:
+    """Bytes of keys and values for the model's context, at most 8,192 tokens of it."""
+    sizes = [model.details.get(name) for name in ("layers", "kv_heads", "key_length")]
+    numbers = [size for size in sizes if isinstance(size, int)]
+    if len(numbers) < len(sizes):
+        return 0
+    layers, heads, length = numbers
+    return 2 * layers * heads * length * min(model.context_length or 8192, 8192) * element
