@@ -194,6 +194,15 @@ def test_a_template_that_is_no_text_or_too_long_is_none():
     assert "chat_template" not in find(CHAT | {"chat_template.jinja": b"x" * 70_000}).models[0].details
 
 
+def test_a_text_that_is_too_long_is_none():
+    found = find(
+        CHAT | {"tokenizer_config.json": {"tokenizer_class": "x" * 301, "chat_template": "{{ m }}"}}
+    )
+    assert "tokenizer" not in found.models[0].details
+    assert "tokenizer_config.json: tokenizer_class" in told(found)[0]
+    assert len(told(found)[0]) < 200
+
+
 def test_half_of_a_character_is_no_text():
     half = {"chat_template": "{{ \ud800 }}"}
     found = find(CHAT | {"tokenizer_config.json": half})

@@ -89,7 +89,9 @@ def test_how_it_pools(config, pooling, dimensions):
     assert codes(found) == []
 
 
-@pytest.mark.parametrize("config", [{}, {"pooling_mode_mean_tokens": False}, None])
+@pytest.mark.parametrize(
+    "config", [{}, {"pooling_mode_mean_tokens": False}, {"pooling_mode": "attention"}, None]
+)
 def test_a_pooling_that_is_not_said_is_assumed(config):
     found = find(EMBEDDER | {"1_Pooling/config.json": config})
     assert only_model(found).details["pooling"] == "mean"
@@ -203,6 +205,12 @@ def test_prompts_that_cannot_be_used_are_pointed_out(config):
 )
 def test_how_many_tokens_a_text_may_have(files, limit):
     assert details(EMBEDDER | files)["max_input"] == limit
+
+
+def test_a_tokenizer_without_a_limit_has_none():
+    config = {name: value for name, value in BERT.items() if name != "max_position_embeddings"}
+    endless = {"config.json": config, "tokenizer_config.json": {"model_max_length": 10**30}}
+    assert "max_input" not in details(EMBEDDER | endless | {"sentence_bert_config.json": {}})
 
 
 def test_the_limit_has_a_file_of_another_name_for_other_encoders():

@@ -200,7 +200,7 @@ def test_without_a_header_config_and_mark_have_to_do():
 )
 def test_packed_weights_have_the_precision_that_the_config_says(quantization, precision):
     config = LLAMA | {"quantization_config": quantization}
-    model = only_model(find(CHAT | {"config.json": config, "model.safetensors": header("I32")}))
+    model = only_model(find(CHAT | {"config.json": config, "model.safetensors": header("I32", F16=10)}))
     (variant,) = model.variants
     assert (variant.precision, variant.parameters) == (precision, None)
     assert model.details["quantization"] == quantization["quant_method"]
@@ -330,7 +330,13 @@ def test_a_decoder_whose_card_says_that_it_embeds_does_so_if_it_cannot_chat():
 
 
 @pytest.mark.parametrize(
-    "config", [BERT | {"architectures": ["BertForMaskedLM"]}, {"model_type": "bert"}, {}]
+    "config",
+    [
+        BERT | {"architectures": ["BertForMaskedLM"]},
+        {"architectures": ["LlamaModel"], "model_type": "llama"},
+        {"model_type": "bert"},
+        {},
+    ],
 )
 def test_a_head_that_nobody_knows_is_said_to_be_one(config):
     found = find(CHAT | {"config.json": config}, pipeline_tag="no-such-task")
@@ -435,6 +441,7 @@ def test_gguf_and_safetensors_of_one_model_are_its_variants():
         ("q8_0", "gguf"),
     ]
     assert model.parameters == 1000
+    assert model.details["model_class"] == "LlamaForCausalLM"
 
 
 def test_two_models_of_one_name_are_told_apart_by_their_formats():
