@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from modelhub.errors import FormatError, VariantNotFound
+from modelhub.errors import FormatError, RuntimeNotFound, VariantNotFound
 from modelhub.facts import SyncStatus
 from tests.formats.build import safetensors
 from tests.registry.introspect.repos import BERT, EMBEDDER
-from tests.zoo.repos import build_chat
+from tests.zoo.repos import build_chat, build_chat_gguf
 
 CHAT, EMBED = "zoo/tiny-chat", "zoo/tiny-encoder"
 WEIGHTS = ".safetensors"
@@ -159,6 +159,56 @@ def test_a_local_folder_is_read_alike(hub, chat, server):
     (model,) = hub.inspect(str(chat)).models
     assert (model.task, model.parameters) == ("text-generation", hub.inspect(CHAT).models[0].parameters)
     assert model.details == hub.inspect(CHAT).models[0].details
+
+
+def test_two_formats_of_one_model_are_pulled_apart(hub, server, chat):
+    both = build_chat_gguf(shutil.copytree(chat, chat.with_name("both")))
+    server.push(CHAT, both)
+    (model,) = hub.sync(CHAT).models
+    assert [(v.name, v.format) for v in model.variants] == [
+        ("fp16", "safetensors"),
+        ("gguf-fp16", "gguf"),
+        ("q8_0", "gguf"),
+        ("q4_k_m", "gguf"),
+        ("q4_0", "gguf"),
+    ]
+    assert (hub.pull(f"{CHAT}:q4_0").path / "zoo-chat-q4_0.gguf").is_file()
+    assert server.bytes_sent("/model.safetensors") <= 32 * 1024
+    assert {v.variant for v in (hub.plan(f"{CHAT}:gguf-fp16"), hub.plan(f"{CHAT}:gguf"))} == {
+        "gguf-fp16"
+    }
+
+
+def test_pickles_are_listed_and_nothing_runs_them(hub, server, chat):
+    (chat / "model.safetensors").rename(chat / "pytorch_model.bin")
+    server.push(CHAT, chat)
+    report = hub.inspect(CHAT)
+    assert [warning.code for warning in report.warnings] == ["format.pickle"]
+    assert [v.format for v in report.models[0].variants] == ["pytorch"]
+    assert server.bytes_sent(".bin") == 0
+    plan = hub.plan(CHAT, task="chat")
+    assert plan.runtime is None
+    assert [warning.code for warning in plan.warnings] == ["format.pickle"]
+    with pytest.raises(RuntimeNotFound):
+        hub.chat(CHAT, "x")
+    assert server.bytes_sent(".bin") == 0
+
+
+def test_what_strangers_write_is_kept_on_either_database(make_hub, server, chat, database_url):
+    odd = shutil.copytree(chat, chat.with_name("odd"))
+    (odd / "chat_template.jinja").unlink()
+    write(odd, {"tokenizer_config.json": {"chat_template": "\0 \u202e\x1a {{ m }}"}})
+    config = json.loads((chat / "config.json").read_text())
+    odd_values = {"vocab_size": 1 << 53, "model_type": "\u202e", "num_attention_heads": 1 << 60}
+    write(odd, {"config.json": config | odd_values})
+    server.push(CHAT, odd)
+    hub = make_hub(database=database_url)
+    report = hub.sync(CHAT)
+    assert hub.inspect(CHAT) == report
+    (model,) = report.models
+    assert model.details["chat_template"] == "\0 \u202e\x1a {{ m }}"
+    assert (model.details["vocabulary_size"], model.architecture) == (1 << 53, None)
+    assert {warning.code for warning in report.warnings} == {"metadata.damaged"}
 
 
 def test_code_is_pulled_only_where_the_configuration_asks_for_it(hub, server, chat):

@@ -1,4 +1,4 @@
-"""From a repository's listing and metadata to its models: pure functions, one file a family."""
+"""From a repository's listing and metadata to its models: pure functions, a file or a folder a family."""
 
 from collections.abc import Iterable, Iterator
 
