@@ -98,6 +98,12 @@ def test_a_pooling_that_is_not_said_is_assumed(config):
     assert "pooling.assumed" in codes(found)
 
 
+def test_some_read_lower_case_alone():
+    lower = {"sentence_bert_config.json": {"max_seq_length": 128, "do_lower_case": True}}
+    assert details(EMBEDDER | lower)["lowercase"] is True
+    assert "lowercase" not in details(EMBEDDER)
+
+
 def test_the_prompt_may_be_left_out_of_the_pooling():
     pooling = {"pooling_mode_mean_tokens": True, "include_prompt": False}
     assert details(EMBEDDER | {"1_Pooling/config.json": pooling})["pool_prompt"] is False

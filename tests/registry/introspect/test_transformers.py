@@ -351,7 +351,6 @@ def test_a_head_that_nobody_knows_is_said_to_be_one(config):
     "files",
     [
         {"chat_template.jinja": b"{{ own }}", "tokenizer_config.json": {"chat_template": "{{ old }}"}},
-        {"chat_template.json": {"chat_template": "{{ own }}"}, "tokenizer_config.json": {}},
         {"tokenizer_config.json": {"chat_template": "{{ own }}"}},
         {
             "tokenizer_config.json": {

@@ -113,13 +113,12 @@ def quantization(config: Fields) -> Precision | None:
 def chat_template(documents: Documents, folder: str, tokenizer: Fields) -> str | None:
     """The Jinja source that turns messages into a prompt: of a file of its own, else the tokenizer's.
 
-    One that is longer than 64 KiB is none that anybody reads.
+    `chat_template.json` is of processors, which no tokenizer reads. A template that is longer than
+    64 KiB is none.
     """
     data = documents.metadata.files.get(inside(folder, "chat_template.jinja"))
     if data is not None:
         return _template(documents, inside(folder, "chat_template.jinja"), data)
-    if own := documents.fields(inside(folder, "chat_template.json")):
-        return own.text("chat_template", most=MAX_TEMPLATE)
     several = tokenizer.values.get("chat_template")
     if isinstance(several, list):
         return _default_of(several, tokenizer, documents)

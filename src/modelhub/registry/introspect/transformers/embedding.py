@@ -143,6 +143,7 @@ def embedding_details(
     details["modules"] = [{"type": step.type, "path": step.path} for step in modules.steps]
     details["dimensions"] = reader.dimensions(width)
     details["max_input"] = reader.max_input(most_tokens)
+    details["lowercase"] = reader.lengths().flag("do_lower_case") or None
     return {name: value for name, value in details.items() if value is not None}, reader.warnings
 
 
@@ -194,12 +195,14 @@ class _Reader:
 
     def max_input(self, stated: Sequence[int | None]) -> int | None:
         """Tokens of one text."""
-        for name in _LENGTHS:
-            path = inside(self.modules.base, name)
-            own = self.documents.fields(path).whole("max_seq_length")
-            if own:
-                return own
-        return min(filter(None, stated), default=None)
+        own = self.lengths().whole("max_seq_length")
+        return own or min(filter(None, stated), default=None)
+
+    def lengths(self) -> Fields:
+        """The configuration of the transformer's step, which is named after its architecture."""
+        paths = [inside(self.modules.base, name) for name in _LENGTHS]
+        there = (path for path in paths if path in self.documents.listing.by_path)
+        return self.documents.fields(next(there, paths[0]))
 
 
 def _modes(config: Fields) -> list[str]:
