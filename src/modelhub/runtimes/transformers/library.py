@@ -41,7 +41,7 @@ def open_model(kind: str, bundle: Bundle, device: Device, dtype: str) -> tuple[A
                 folder,
                 use_safetensors=True,
                 variant=variant_of(files),
-                dtype=_dtype(torch, dtype, device, bundle),
+                dtype=dtype,
                 output_loading_info=True,
                 **how,
             )
@@ -50,15 +50,14 @@ def open_model(kind: str, bundle: Bundle, device: Device, dtype: str) -> tuple[A
                 f"transformers could not load {bundle.variant.components[0].repo}: {_first(error)}"
             ) from error
     _check_complete(loaded)
-    return tokenizer, model.to(device.name).eval()
+    return tokenizer, _on_device(torch, model, device, dtype)
 
 
-def _dtype(torch: Any, wanted: str, device: Device, bundle: Bundle) -> Any:
-    """What to compute in. CPUs compute half precision slowly, and some operations not at all."""
-    if wanted != "auto":
-        return getattr(torch, wanted)
-    half = str(bundle.variant.precision) in {"fp16", "bf16"}
-    return torch.float32 if device.kind == "cpu" and half else "auto"
+def _on_device(torch: Any, model: Any, device: Device, dtype: str) -> Any:
+    """The model, ready. CPUs compute half precision slowly, and some operations not at all."""
+    if dtype == "auto" and device.kind == "cpu" and model.dtype in {torch.float16, torch.bfloat16}:
+        model = model.float()
+    return model.to(device.name).eval()
 
 
 def _check_complete(loaded: Any) -> None:
