@@ -30,12 +30,13 @@ _CONTEXT = (
     "max_seq_len",
     "seq_length",
     "n_ctx",
+    "context_length",
     "max_seq_length",
     "model_max_length",
 )
 _SIZES = {
-    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
-    "embedding_length": ("hidden_size", "n_embd", "d_model", "dim"),
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers"),
+    "embedding_length": ("hidden_size", "n_embd", "d_model", "dim", "emb_dim"),
     "kv_lora_rank": ("kv_lora_rank",),
     "experts": ("num_experts", "num_local_experts", "n_routed_experts"),
     "experts_used": ("num_experts_per_tok", "moe_topk"),
@@ -43,7 +44,14 @@ _SIZES = {
 }
 _BY_LAYER = {
     "feed_forward_length": ("intermediate_size", "n_inner", "ffn_dim", "d_ff", "ffn_hidden_size"),
-    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads"),
+    "heads": (
+        "num_attention_heads",
+        "n_head",
+        "n_heads",
+        "num_heads",
+        "attention_heads",
+        "decoder_attention_heads",
+    ),
     "kv_heads": ("num_key_value_heads", "num_kv_heads", "n_head_kv"),
     "key_length": ("head_dim", "d_kv"),
     "value_length": ("v_head_dim",),

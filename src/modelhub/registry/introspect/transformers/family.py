@@ -1,6 +1,7 @@
 """Repositories that the transformers library opens: each precision a variant, its shards one variant."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from modelhub.facts import Evidence, JsonDict, JsonValue, Model, RepoListing, RepoWarning, Variant
@@ -95,7 +96,8 @@ class _Description:
             return None
         details = self._details(config, tokenizer, code, template)
         if task.task == EMBED:
-            details |= self._embedding(config, tokenizer, modules)
+            limits = (context_length(config), tokenizer_limit(tokenizer))
+            details |= self._embedding(modules, details.get("embedding_length"), limits)
         self._note_model(task, config, details)
         return Model(
             name=self.name,
@@ -141,9 +143,8 @@ class _Description:
             details["code_elsewhere"] = list(code.elsewhere)
         return details
 
-    def _embedding(self, config: Fields, tokenizer: Fields, modules: Modules) -> JsonDict:
-        width = config.whole("hidden_size", "n_embd", "d_model", "dim")
-        limits = (context_length(config), tokenizer_limit(tokenizer))
+    def _embedding(self, modules: Modules, width: JsonValue, limits: Sequence[int | None]) -> JsonDict:
+        width = width if isinstance(width, int) else None
         details, problems = embedding_details(self.documents, modules, width, limits)
         self.warned += problems
         return details
