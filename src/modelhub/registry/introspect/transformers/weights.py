@@ -155,7 +155,7 @@ class _Search:
         if index.path in self.documents.metadata.files:
             return []
         self.documents.json(index.path)  # tells that it was not read
-        pattern = re.compile(re.escape(marked) + r"-00001-of-(\d{5})\." + suffix)
+        pattern = re.compile(re.escape(marked) + r"-00001-of-((?!00000)\d{5})\." + suffix)
         for file in self.documents.listing.files:
             found = file.path.folder == self.folder and pattern.fullmatch(file.path.name)
             if found:
