@@ -1,6 +1,8 @@
 """Everything that is run on modelhub, one session each: `python -m nox -l` lists them."""
 
+import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 
@@ -101,7 +103,12 @@ def install_for_tests(session: nox.Session) -> None:
         install(session, "torch")
     else:
         session.log("no PyTorch here: the tests that need it skip")
-    install(session, ".[llama-server,postgres]", groups=("test",))
+    extras = "llama-server,postgres"
+    if os.environ.get("CI") == "true" or shutil.which("c++"):
+        extras += ",llama"  # compiles for minutes, once: pip keeps what it has built
+    else:
+        session.log("no C++ compiler here: the tests of llama-cpp-python skip")
+    install(session, f".[{extras}]", groups=("test",))
 
 
 def install(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:

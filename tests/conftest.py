@@ -17,7 +17,12 @@ from tests.rules import RuleTable
 Execute = Callable[[str], Any]
 
 IN_CI = os.environ.get("CI") == "true"
-MAY_SKIP = ("permissions do not bind root", "nox -s tests_core", "nox -s plugins", "no PyTorch for this Python")
+MAY_SKIP = (
+    "permissions do not bind root",
+    "nox -s tests_core",
+    "nox -s plugins",
+    "no PyTorch for this Python",
+)
 """Reasons that are good in CI too; anything else that is missing there is a failure."""
 
 
@@ -45,6 +50,20 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         reason = report.longrepr[2]
         if not any(good in reason for good in MAY_SKIP):
             report.outcome, report.longrepr = "failed", f"must run in CI: {reason}"
+
+
+@pytest.fixture
+def without_engines(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the moment it is called, no engine's library is installed."""
+
+    def uninstall() -> None:
+        from modelhub.runtimes import Runtimes
+
+        for name in ("llama_cpp", "llama_server", "transformers"):
+            runtime = Runtimes().load(name)
+            monkeypatch.setattr(type(runtime), "requires", ("no_such_engine",))
+
+    return uninstall
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-EXTRAS = {"llama-server": "xllamacpp", "postgres": "psycopg"}
+EXTRAS = {"llama": "llama_cpp", "llama-server": "xllamacpp", "postgres": "psycopg", "torch": "torch"}
 INSTALLED = [module for module in EXTRAS.values() if find_spec(module)]
 
 if INSTALLED:
@@ -97,7 +97,7 @@ def test_doctor_says_what_would_make_it_work(tmp_path):
     assert "no engine is installed" in done.stdout
     asked = modelhub(tmp_path, "doctor", "--json")
     states = {view["name"]: view["usable"] for view in json.loads(asked.stdout)["runtimes"]}
-    assert states == {"echo": True, "llama_server": False}
+    assert states == {"echo": True, "llama_cpp": False, "llama_server": False, "transformers": False}
 
 
 def test_a_chat_on_the_command_line_ends_with_a_hint_and_no_traceback(tmp_path):

@@ -169,14 +169,12 @@ def test_offline_answers_what_is_known(run):
     assert "offline" in err
 
 
-def test_doctor_says_what_is_usable_and_what_would_be(run, monkeypatch):
-    from modelhub.runtimes.llama_server import LlamaServerRuntime
-
+def test_doctor_says_what_is_usable_and_what_would_be(run, without_engines):
     status, out, _ = run("doctor")
     assert status == 0
     assert "llama_server" in out
     assert "usable" in out
-    monkeypatch.setattr(LlamaServerRuntime, "requires", ("no_such_engine",))
+    without_engines()
     status, out, _ = run("doctor")
     assert status == 1
     assert 'pip install "modelhub[llama-server]"' in out

@@ -10,7 +10,6 @@ from modelhub.hub import doctor
 from modelhub.hub.doctor import Checkup, Finding, diagnose, examine
 from modelhub.registry import Registry
 from modelhub.runtimes.discovery import GROUP
-from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.settings import Settings
 
 
@@ -115,21 +114,21 @@ def broken_plugin(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("broken_plugin")
-def test_a_broken_plugin_is_shown_and_hides_no_other(monkeypatch):
+def test_a_broken_plugin_is_shown_and_hides_no_other(without_engines):
     checkup = diagnose()
     views = {view.name: view for view in checkup.runtimes}
     assert not views["a_broken_one"].usable
     assert views["llama_server"].usable
     assert checkup.ok  # it is in nobody's way
     assert "\n    pip install --upgrade a-broken-plugin\n" in str(checkup)
-    monkeypatch.setattr(LlamaServerRuntime, "requires", ("no_such_engine",))
+    without_engines()
     found = findings(diagnose())["runtimes"]
     assert found.advice == 'Run: pip install "modelhub[llama-server]"'  # not the plugin's
 
 
 @pytest.mark.usefixtures("broken_plugin")
-def test_it_fits_a_terminal(monkeypatch):
-    monkeypatch.setattr(LlamaServerRuntime, "requires", ("no_such_engine",))
+def test_it_fits_a_terminal(without_engines):
+    without_engines()
     wide = Device(
         name="cuda:0",
         kind="cuda",

@@ -81,10 +81,8 @@ def test_an_unknown_runtime_and_device(hub):
         hub.chat(MODEL, "x", device="tpu:0")
 
 
-def test_a_runtime_that_is_not_installed_gives_the_install_line(hub, monkeypatch):
-    from modelhub.runtimes.llama_server import LlamaServerRuntime
-
-    monkeypatch.setattr(LlamaServerRuntime, "requires", ("no_such_engine",))
+def test_a_runtime_that_is_not_installed_gives_the_install_line(hub, without_engines):
+    without_engines()
     plan = hub.plan(MODEL)
     assert plan.runtime is None
     assert plan.steps[0] == 'pip install "modelhub[llama-server]"'

@@ -215,7 +215,8 @@ def _can_run(views: tuple[RuntimeView, ...]) -> Finding:
     if usable:
         return _good("runtimes", f"{', '.join(usable)} can run models")
     # One that is broken has no tasks: what would mend it may not be what brings an engine.
-    lacking = sorted((view for view in views if view.install), key=lambda view: not view.tasks)
+    lacking = [view for view in views if view.install]
+    lacking.sort(key=lambda view: (not view.tasks, -view.priority))
     return Finding(
         subject="runtimes",
         ok=False,
