@@ -10,18 +10,22 @@ import modelhub.facts
 from modelhub.facts import (
     BlobRecord,
     BlobState,
+    CallRecord,
+    CallStatus,
     Component,
     Device,
     Evidence,
     Fact,
     FileKind,
     FileState,
+    InstanceRecord,
     Job,
     JobKind,
     JobStatus,
     Model,
     Plan,
     PlannedFile,
+    ProcessMark,
     Progress,
     Proof,
     Provenance,
@@ -66,7 +70,36 @@ VERIFIED = VerifiedFile(
 )
 WEIGHTS = WeightFile(repo=REPO.id, path=FILE.path, sha256=DIGEST)
 
+PROCESS = ProcessMark(host="h", boot_id="b", pid=1 << 22, started=1 << 40)
+LOADED = InstanceRecord(
+    repo=REPO.id,
+    commit=COMMIT,
+    model="a",
+    variant="q8_0",
+    digest=DIGEST,
+    config=DIGEST,
+    filename=FILE.path,
+    runtime="echo",
+    runtime_version="1",
+    device="cpu",
+    predicted_bytes=1 << 40,
+    measured_bytes=None,
+    process=PROCESS,
+)
+CALLED = CallRecord(
+    timestamp=NOW,
+    request_id="r",
+    task="text-generation",
+    repo=REPO.id,
+    latency_ms=1.5,
+    timings={"acquire_ms": 0.5},
+    status=CallStatus.OK,
+)
+
 SAMPLES = (
+    PROCESS,
+    LOADED,
+    CALLED,
     REPO,
     FILE,
     PART,

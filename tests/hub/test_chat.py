@@ -131,7 +131,7 @@ def test_a_reader_who_stops_stops_the_engine(hub, caplog, leave):
         gc.collect()
     (told,) = [record for record in caplog.records if record.message == "inference"]
     assert (told.status, told.variant, told.runtime_type) == ("cancelled", "fp16", "echo")
-    assert not any(state.in_flight for state in hub._instances.list())
+    assert not any(state.in_flight for state in hub._serving.instances.list())
 
 
 def test_a_stream_is_closed_from_another_thread(hub):
@@ -143,7 +143,7 @@ def test_a_stream_is_closed_from_another_thread(hub):
         for _ in stream:
             pass
     assert time.monotonic() - began < 60
-    assert not any(state.in_flight for state in hub._instances.list())
+    assert not any(state.in_flight for state in hub._serving.instances.list())
 
 
 def test_a_real_engine_goes_on_after_a_stream_was_left(hub):
@@ -266,7 +266,7 @@ def test_a_loaded_model_is_not_in_its_own_way(hub, monkeypatch):
     assert hub.chat(MODEL, messages(CASES[0]), temperature=0, options=ONE).provenance == first.provenance
     plan = hub.plan(MODEL, options=ONE)
     assert (plan.variant, plan.fits) == (first.provenance.variant, True)
-    assert len(hub._instances.list()) == 1
+    assert len(hub._serving.instances.list()) == 1
     with pytest.raises(DoesNotFit, match="needs"):
         hub.chat(MODEL, "x", variant="q8_0")
 
@@ -283,7 +283,7 @@ def test_what_another_hub_fetched_is_told_apart(make_hub, zoo_gguf, tmp_path):
     replies = [hub.chat(tmp_path / name, messages(CASES[0]), temperature=0) for name in ("q8_0", "q4_0")]
     assert all(len(reply.provenance.files) == 1 for reply in replies)
     assert replies[0].provenance.files != replies[1].provenance.files
-    assert len(hub._instances.list()) == 2
+    assert len(hub._serving.instances.list()) == 2
 
 
 def test_each_request_is_one_event_without_content(hub, caplog):

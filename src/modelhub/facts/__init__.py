@@ -8,6 +8,13 @@ from modelhub.facts.base import Fact, JsonDict, JsonValue
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
 from modelhub.facts.device import Device
+from modelhub.facts.instance import (
+    CallRecord,
+    CallStatus,
+    InstanceRecord,
+    InstanceStatus,
+    ProcessMark,
+)
 from modelhub.facts.job import Job, JobKind, JobStatus
 from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
 from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
@@ -20,12 +27,16 @@ __all__ = [
     "BlobRecord",
     "BlobState",
     "Call",
+    "CallRecord",
+    "CallStatus",
     "Component",
     "Device",
     "Evidence",
     "Fact",
     "FileKind",
     "FileState",
+    "InstanceRecord",
+    "InstanceStatus",
     "Job",
     "JobKind",
     "JobStatus",
@@ -34,6 +45,7 @@ __all__ = [
     "Model",
     "Plan",
     "PlannedFile",
+    "ProcessMark",
     "Progress",
     "ProgressCallback",
     "Proof",

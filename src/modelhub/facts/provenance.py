@@ -1,5 +1,7 @@
 """Where an answer came from."""
 
+from hashlib import sha256
+
 from modelhub.facts.base import Fact
 from modelhub.facts.repo import Commit
 from modelhub.refs import Digest
@@ -24,6 +26,11 @@ class Provenance(Fact):
     runtime_version: str
     device: str
     files: tuple[WeightFile, ...]
+
+    @property
+    def digest(self) -> Digest:
+        """One hash for all its files, whatever they are called."""
+        return Digest(sha256("".join(sorted(file.sha256 for file in self.files)).encode()).hexdigest())
 
     def __str__(self) -> str:
         lines = [

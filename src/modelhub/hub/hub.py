@@ -8,10 +8,8 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import (
-    Call,
     Device,
     Plan,
-    Provenance,
     RepoFile,
     RepoRecord,
     Report,
@@ -19,6 +17,7 @@ from modelhub.facts import (
     Snapshot,
     Verification,
 )
+from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.doctor import Checkup, examine
 from modelhub.hub.how import (
@@ -29,21 +28,19 @@ from modelhub.hub.how import (
     Model,
     Shown,
     check_precision,
-    check_request,
-    default_model,
 )
+from modelhub.hub.recorder import Recorder
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
-from modelhub.hub.story import signed, told
 from modelhub.hub.verify import Verifier
 from modelhub.jobs import Fetcher, Jobs, Syncer
 from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
-from modelhub.registry import Registry, StoreLedger
-from modelhub.runtimes import Instances, Lease, Runtimes, devices
-from modelhub.runtimes.guard import check_result, checked_pieces, typed_errors
+from modelhub.registry import InstanceBook, Registry, StoreLedger
+from modelhub.runtimes import Instances, Runtimes, devices
 from modelhub.runtimes.hosts import Hosts
+from modelhub.runtimes.processes import is_gone
 from modelhub.settings import Settings
 from modelhub.sources import Sources
 from modelhub.store import Store
@@ -110,8 +107,12 @@ class Hub:
             endpoint=settings.hf_endpoint, token=None if token is None else token.get_secret_value()
         )
         undo.callback(self._sources.close)
-        self._instances = Instances()
-        undo.callback(self._instances.close)
+        recorder = Recorder(self._registry)
+        undo.callback(recorder.close)
+        book = InstanceBook(self._registry, is_gone)
+        book.reap()
+        instances = Instances(book)
+        undo.callback(instances.close)
         self.jobs = Jobs(self._registry)
         syncer = Syncer(self._registry, self._store)
         self._resolver = Resolver(self._registry, self.jobs, syncer, self._sources, settings.offline)
@@ -122,9 +123,11 @@ class Hub:
             fetcher,
             self._store,
             Runtimes(),
-            self._instances,
+            instances,
             Hosts(settings.host, settings.python),
         )
+        self._answering = Answering(self._calls, self._resolver, self._serving, recorder)
+        undo.callback(self._answering.close)
 
     # What is there
 
@@ -346,36 +349,10 @@ class Hub:
         return self._stream(task, model, request, How.only(params))
 
     def _run(self, task: str, model: Model | None, request: Request, how: How) -> Result:
-        with self._calls.serve(how.timeout) as call, told(call, task) as story:
-            lease, provenance = self._acquire(task, model, request, how, call)
-            story.served_by(provenance)
-            with lease as instance, typed_errors(provenance.runtime):
-                result = check_result(provenance.runtime, instance.infer(request, call))
-            return result.model_copy(update={"provenance": provenance})
+        return self._answering.run(task, model, request, how, self._shown(how.progress))
 
     def _stream(self, task: str, model: Model | None, request: Request, how: How) -> Stream[Any]:
-        with self._calls.serve(how.timeout) as call:
-            lease, provenance = self._acquire(task, model, request, how, call)
-            try:
-                with typed_errors(provenance.runtime):
-                    pieces = lease.instance.stream(request, call)
-                pieces = checked_pieces(provenance.runtime, pieces)
-            except BaseException:
-                lease.release()
-                raise
-        return Stream(signed(pieces, provenance, call, task), lease.release, call.cancel)
-
-    def _acquire(
-        self, task: str, model: Model | None, request: Request, how: How, call: Call
-    ) -> tuple[Lease, Provenance]:
-        name = find_task(task)
-        check_request(name.id, request)
-        ref = ModelRef.parse(default_model(name.id) if model is None else model)
-        self._serving.check_names(how.runtime, how.device)
-        with self._shown(how.progress) as show:
-            target = self._resolver.resolve(ref, call, show)
-            wish = Wish(name.subtask or name.id, target.tags, how.variant, how.runtime)
-            return self._serving.serve(target, wish, how, call, show)
+        return self._answering.stream(task, model, request, how, self._shown(how.progress))
 
     # Life
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from modelhub.errors import (
@@ -15,6 +16,7 @@ from modelhub.errors import (
 from modelhub.facts import (
     Call,
     Device,
+    InstanceRecord,
     JobKind,
     Model,
     Plan,
@@ -41,6 +43,7 @@ from modelhub.planner import (
 from modelhub.registry.introspect import metadata_wanted
 from modelhub.runtimes import Bundle, Instance, InstanceKey, Instances, Lease, Runtimes, devices
 from modelhub.runtimes.hosts import Hosts, Order
+from modelhub.runtimes.processes import process_mark
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
@@ -203,7 +206,10 @@ class Serving:
         if ready is None or not self.instances.holds(ready.key):
             ready = self._ready[asked] = self._prepare(target, wish, how, call, on_progress)
         lease = self.instances.acquire(
-            ready.key, lambda: self._load(ready, how.options, call, on_progress), call
+            ready.key,
+            lambda: self._load(ready, how.options, call, on_progress),
+            call,
+            lambda instance: _described(ready, instance),
         )
         return lease, ready.provenance
 
@@ -258,6 +264,26 @@ class Serving:
             device=plan.device,
             files=tuple(files),
         )
+
+
+def _described(ready: _Ready, instance: Instance) -> InstanceRecord:
+    """What is written down of a loaded model."""
+    provenance, plan = ready.provenance, ready.plan
+    return InstanceRecord(
+        repo=provenance.repo,
+        commit=provenance.commit,
+        model=provenance.model,
+        variant=provenance.variant,
+        digest=provenance.digest,
+        config=sha256(ready.key.options.encode()).hexdigest(),
+        filename=provenance.files[0].path if provenance.files else None,
+        runtime=provenance.runtime,
+        runtime_version=provenance.runtime_version,
+        device=provenance.device,
+        predicted_bytes=plan.memory,
+        measured_bytes=instance.memory,
+        process=process_mark(instance.pid),
+    )
 
 
 def check_runnable(plan: Plan) -> None:

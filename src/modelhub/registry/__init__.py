@@ -7,6 +7,7 @@ leave this room.
 
 from modelhub.registry.adapters import StoreLedger
 from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.instances import InstanceBook
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.models import Models
 from modelhub.registry.registry import Registry, Transaction
@@ -15,6 +16,7 @@ from modelhub.registry.revisions import Revisions
 from modelhub.registry.snapshots import SnapshotRecord, Snapshots
 
 __all__ = [
+    "InstanceBook",
     "Jobs",
     "Models",
     "Registry",

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from modelhub.errors import HubClosed, RegistryError
 from modelhub.registry import schema
+from modelhub.registry.approvals import Approvals
+from modelhub.registry.calls import Calls
 from modelhub.registry.engine import make_engine, make_reader, parse_url, shown, translate
 from modelhub.registry.events import Events
 from modelhub.registry.jobs import Jobs
@@ -57,6 +59,16 @@ class Transaction:
     def snapshots(self) -> Snapshots:
         """Folders linked from a store."""
         return Snapshots(self.session)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """Code that may run."""
+        return Approvals(self.session)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """What was asked, and how it ended."""
+        return Calls(self.session)
 
     @cached_property
     def jobs(self) -> Jobs:

@@ -8,16 +8,20 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-from modelhub.errors import HubClosed
-from modelhub.facts import Call
+from modelhub.errors import HubClosed, RegistryError
+from modelhub.facts import Call, InstanceRecord, InstanceStatus
 from modelhub.refs import Digest
 from modelhub.runtimes.base import Instance, Parts
 from modelhub.runtimes.gate import Gate
+from modelhub.runtimes.heart import LEASE_SECONDS, Heart
+from modelhub.runtimes.ports import InstanceLedger
 from modelhub.runtimes.single_flight import SingleFlight
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Describe = Callable[[Instance], InstanceRecord]
 
 
 class InstanceKey(NamedTuple):
@@ -49,6 +53,9 @@ class InstanceState(NamedTuple):
 
 
 class _Loaded:
+    number: int | None = None
+    """Its row in the ledger."""
+
     def __init__(self, key: Hashable, instance: Instance, load_seconds: float) -> None:
         self.key = key
         self.instance = instance
@@ -78,6 +85,12 @@ class Lease:
     def __init__(self, loaded: _Loaded) -> None:
         self._loaded: _Loaded | None = loaded
         self._instance = loaded.instance
+        self._number = loaded.number
+
+    @property
+    def number(self) -> int | None:
+        """The number of its row, where it has one."""
+        return self._number
 
     @property
     def instance(self) -> Instance:
@@ -104,15 +117,27 @@ class Lease:
 
 
 class Instances:
-    """The loaded models of one Hub. Safe to use from several threads."""
+    """The loaded models of one Hub. Safe to use from several threads.
 
-    def __init__(self) -> None:
+    With a `ledger` each has a row while it is loaded.
+    """
+
+    def __init__(self, ledger: InstanceLedger | None = None) -> None:
         self.parts: SharedParts = SharedParts()
         self._loaded: SingleFlight[Hashable, _Loaded] = SingleFlight()
         self._closed = threading.Event()
+        self._ledger = ledger
+        self._heart = None if ledger is None else Heart(ledger, self._states)
 
-    def acquire(self, key: Hashable, load: Callable[[], Instance], call: Call | None = None) -> Lease:
-        """The instance for `key`, loaded by `load` if nobody has loaded it yet.
+    def acquire(
+        self,
+        key: Hashable,
+        load: Callable[[], Instance],
+        call: Call | None = None,
+        describe: Describe | None = None,
+    ) -> Lease:
+        """The instance for `key`, loaded by `load` if nobody has loaded it yet, or if the process that
+        held it is gone. `describe` says what its row holds.
 
         Callers that come while it loads wait for that one load. When as many hold a lease as the
         instance takes at the same time (`capabilities.max_concurrency`), the others wait in order.
@@ -124,16 +149,55 @@ class Instances:
         """
         call = call or Call()
         self._check_open()
-        loaded = self._loaded.get(key, lambda: self._load(key, load), call.check)
+        loaded = self._loaded.get(key, lambda: self._load(key, load, describe), call.check)
+        if not loaded.instance.alive:
+            self._bury(loaded)
+            loaded = self._loaded.get(key, lambda: self._load(key, load, describe), call.check)
         loaded.gate.enter(call)
         return Lease(loaded)
 
-    def _load(self, key: Hashable, load: Callable[[], Instance]) -> _Loaded:
+    def _bury(self, loaded: _Loaded) -> None:
+        """Let go of one whose process is gone; its callers hear of that from itself."""
+        if self._loaded.drop(loaded.key, loaded):
+            self._forget(loaded)
+            loaded.close()
+
+    def _forget(self, loaded: _Loaded) -> None:
+        if self._ledger is not None and loaded.number is not None:
+            try:
+                self._ledger.remove(loaded.number)
+            except (RegistryError, HubClosed) as error:
+                # Its lease runs out: whoever looks then sees that it is lost.
+                log.warning("instance_not_recorded", extra={"error_type": error.code})
+
+    def _record(self, loaded: _Loaded, describe: Describe | None) -> None:
+        if self._ledger is None or self._heart is None or describe is None:
+            return
+        try:
+            loaded.number = self._ledger.add(describe(loaded.instance), LEASE_SECONDS)
+        except (RegistryError, HubClosed) as error:
+            log.warning("instance_not_recorded", extra={"error_type": error.code})
+        else:
+            self._heart.start()
+
+    def _states(self) -> dict[int, InstanceStatus]:
+        """What those are doing that have a row; those whose process is gone are buried."""
+        states = {}
+        for loaded in self._loaded.landed():
+            if not loaded.instance.alive:
+                self._bury(loaded)
+            elif loaded.number is not None:
+                busy = loaded.gate.inside > 0
+                states[loaded.number] = InstanceStatus.BUSY if busy else InstanceStatus.IDLE
+        return states
+
+    def _load(self, key: Hashable, load: Callable[[], Instance], describe: Describe | None) -> _Loaded:
         started = time.monotonic()
         loaded = _Loaded(key, load(), time.monotonic() - started)
         if self._closed.is_set():
             loaded.close()
             raise _closed()
+        self._record(loaded, describe)
         log.info(
             "instance_loaded",
             extra={
@@ -154,11 +218,14 @@ class Instances:
         for their turn end at once. A load that is under way is waited for.
         """
         self._closed.set()
+        if self._heart is not None:
+            self._heart.stop()
         until, errors = time.monotonic() + drain, []
         for loaded in self._loaded.take_all():
             loaded.gate.close(_closed)
             _drain(loaded.gate, until)
             try:
+                self._forget(loaded)
                 loaded.close()
             except Exception as error:  # noqa: BLE001 - the others are closed first, then it is raised
                 errors.append(error)
@@ -167,8 +234,9 @@ class Instances:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("models did not unload", errors)
 
     def holds(self, key: Hashable) -> bool:
-        """Whether the instance for `key` is loaded, or being loaded."""
-        return self._loaded.has(key)
+        """Whether the instance for `key` is loaded and alive, or being loaded."""
+        loaded = self._loaded.peek(key)
+        return self._loaded.has(key) if loaded is None else loaded.instance.alive
 
     def list(self) -> tuple[InstanceState, ...]:
         """What is loaded now."""

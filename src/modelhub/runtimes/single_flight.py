@@ -50,6 +50,21 @@ class SingleFlight(Generic[K, V]):
         flight.land(value)
         return value
 
+    def drop(self, key: K, value: V) -> bool:
+        """Forget a thing that is no good any more; whether it was still the one of its key."""
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight is None or not flight.has_landed or flight.result() is not value:
+                return False
+            del self._flights[key]
+            return True
+
+    def peek(self, key: K) -> V | None:
+        """The thing, if it is there."""
+        with self._lock:
+            flight = self._flights.get(key)
+        return flight.result() if flight is not None and flight.has_landed else None
+
     def has(self, key: K) -> bool:
         """Whether it is there or being made."""
         with self._lock:

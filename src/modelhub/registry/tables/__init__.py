@@ -21,13 +21,21 @@ from modelhub.registry.tables.models import (
     ModelRow,
     VariantRow,
 )
-from modelhub.registry.tables.repos import RefRow, RepoFileRow, RepoRow, RevisionRow, VendorRow
+from modelhub.registry.tables.repos import (
+    CodeApprovalRow,
+    RefRow,
+    RepoFileRow,
+    RepoRow,
+    RevisionRow,
+    VendorRow,
+)
 from modelhub.registry.tables.work import FootprintRow, InferenceLogRow, InstanceRow, JobRow
 
 __all__ = [
     "ArtifactLocationRow",
     "ArtifactProofRow",
     "ArtifactRow",
+    "CodeApprovalRow",
     "ComponentFileRow",
     "ComponentRow",
     "FactRow",

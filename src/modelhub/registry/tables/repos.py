@@ -146,3 +146,16 @@ class RepoFileRow(Row):
     storage_artifact_id: Mapped[int | None] = mapped_column(set_null("model_artifact.id"), index=True)
     created_at: Mapped[Created]
     updated_at: Mapped[Updated]
+
+
+class CodeApprovalRow(Row):
+    """A Python file of a revision that may run: the user has read these bytes and allowed them."""
+
+    __tablename__ = "code_approval"
+    __table_args__ = (UniqueConstraint("revision_id", "file_path"),)
+
+    id: Mapped[Id]
+    revision_id: Mapped[int] = mapped_column(cascade("model_repo_revision.id"))
+    file_path: Mapped[str]
+    sha256: Mapped[Sha256]
+    approved_at: Mapped[datetime]

@@ -93,7 +93,7 @@ class InstanceRow(Row):
     host: Mapped[str]
     boot_id: Mapped[str]
     pid: Mapped[int]
-    pid_started_at: Mapped[datetime | None]
+    pid_started_ticks: Mapped[int | None]
     device: Mapped[str]
     device_uuid: Mapped[str | None]
     gpu_index: Mapped[int | None]
