@@ -15,12 +15,30 @@ HEADS, KV_HEADS = 8, 4
 
 
 def write_random_gguf(
-    path: Path, *, context: int, hidden: int = 256, layers: int = 2, architecture: str = "llama"
+    path: Path,
+    *,
+    context: int,
+    hidden: int = 256,
+    layers: int = 2,
+    architecture: str = "llama",
+    pooling: gguf.PoolingType | None = None,
+    begins: bool = False,
+    template: str | None = None,
+    **numbers: int,
 ) -> Path:
-    """The file, made; seeded, so it is the same each time. A token is a byte."""
+    """The file, made; seeded, so it is the same each time. A token is a byte.
+
+    With `pooling` it is an embedder; with `begins` its tokenizer puts a token before each text. `numbers`
+    are hyperparameters that are written besides.
+    """
     writer = gguf.GGUFWriter(path, architecture)
     _add_architecture(writer, context, hidden, layers)
-    _add_tokenizer(writer)
+    for name, number in numbers.items():
+        writer.add_uint32(f"{architecture}.{name}", number)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
+    _add_tokenizer(writer, begins=begins)
+    writer.add_chat_template(template or TEMPLATE)
     _add_tensors(writer, hidden, layers)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -41,7 +59,7 @@ def _add_architecture(writer: gguf.GGUFWriter, context: int, hidden: int, layers
     writer.add_vocab_size(len(SPECIAL) + 256)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
+def _add_tokenizer(writer: gguf.GGUFWriter, *, begins: bool) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list([*SPECIAL, *_byte_letters()])
@@ -49,8 +67,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_token_merges(["Ġ a"])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(2)
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_add_bos_token(begins)
 
 
 def _byte_letters() -> list[str]:

@@ -1,20 +1,29 @@
 """llama-cpp-python: the contract, the zoo to the letter, and what it shares with the server engine."""
 
+import gc
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelhub.errors import ContextTooLong, FormatError, InvalidInput, LoadFailed
+from modelhub.errors import (
+    ContextTooLong,
+    FormatError,
+    InvalidInput,
+    LoadFailed,
+    RuntimeNotInstalled,
+)
 from modelhub.facts import Call, Device
-from modelhub.runtimes import Bundle, Instance, Parts, Runtimes
+from modelhub.runtimes import Bundle, Instance, Parts, Runtimes, SharedParts
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
 from modelhub.runtimes.llama_cpp.prompt import Template, opens_thought
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.runtimes.testing import LIVENESS, Case, ChatContract, Subject
 from modelhub.tasks import FinishReason, Request, chat_request
-from tests.runtimes.random_gguf import write_random_gguf
+from tests.runtimes.contract import on_another_device
+from tests.runtimes.random_gguf import TEMPLATE, write_random_gguf
 from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle
 from tests.zoo.repos import chat_answers
 
@@ -137,9 +146,13 @@ class TestLlamaCpp(ChatContract):
         assert reply.usage.total_tokens == 256
         instance.close()
 
-    def test_a_context_beyond_the_models_is_refused(self) -> None:
-        with pytest.raises(InvalidInput, match="trained for"):
-            zoo(n_ctx=CONTEXT + 1).load()
+    @pytest.mark.parametrize(
+        "options",
+        [{"n_ctx": CONTEXT + 1}, {"n_ctx": 8}, {"n_threads": 0}, {"n_batch": 1}, {"n_ctx": "x"}],
+    )
+    def test_options_out_of_range(self, options: dict[str, object]) -> None:
+        with pytest.raises(InvalidInput, match=next(iter(options))):
+            zoo(**options).load()
 
     def test_a_prompt_in_several_batches(self, cases: Sequence[Case]) -> None:
         instance = zoo(n_batch=3).load()
@@ -148,7 +161,79 @@ class TestLlamaCpp(ChatContract):
         ]
         instance.close()
 
+    @pytest.mark.parametrize("begins", [False, True])
+    @pytest.mark.parametrize("written", ["", "{{ bos_token }}"])
+    def test_the_token_that_begins_a_text_is_there_once(
+        self, tmp_path: Path, begins: bool, written: str
+    ) -> None:
+        pytest.importorskip("xllamacpp", reason="the llama-server extra is not installed")
+        path = tmp_path / "begins.gguf"
+        write_random_gguf(path, context=512, begins=begins, template=written + TEMPLATE)
+        request, said = chat_request("Hi", temperature=0, max_tokens=8), []
+        for runtime in (LlamaCppRuntime(), LlamaServerRuntime()):
+            instance = Subject(runtime, bundle(tmp_path, path.name), ONE_THREAD).load()
+            said.append(instance.infer(request, Call()))
+            instance.close()
+        assert said[0] == said[1]
+
     # What it refuses
+
+    def test_only_the_cpu(self, subject: Subject) -> None:
+        cuda = on_another_device("cuda")
+        found = subject.bundle
+        assert "cuda:0" in subject.runtime.supports(found.model, found.variant, cuda).reason
+        with pytest.raises(InvalidInput, match="cuda:0"):
+            subject.runtime.load(found, cuda, {}, SharedParts())
+
+    def test_without_its_library(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(LlamaCppRuntime, "requires", ("no_such_engine",))
+        with pytest.raises(RuntimeNotInstalled) as caught:
+            subject.load()
+        assert 'pip install "modelhub[llama]"' in caught.value.hint
+
+    def test_an_architecture_that_it_does_not_know(self, tmp_path: Path, capfd: Any) -> None:
+        path = write_random_gguf(tmp_path / "new.gguf", context=512)
+        path.write_bytes(path.read_bytes().replace(b"llama", b"lxama"))
+        with pytest.raises(LoadFailed, match="unknown model architecture: 'lxama'") as caught:
+            babbler(path).load()
+        assert isinstance(caught.value.__cause__, RuntimeError)
+        assert capfd.readouterr() == ("", "")
+
+    def test_it_prints_nothing(self, cases: Sequence[Case], capfd: Any) -> None:
+        instance = zoo().load()
+        instance.infer(cases[0].request, Call())
+        with pytest.raises(ContextTooLong):
+            instance.infer(chat_request("river " * 2000), Call())
+        instance.close()
+        assert capfd.readouterr() == ("", "")
+
+    # What it holds
+
+    def test_an_instance_nobody_holds_is_unloaded(self, subject: Subject) -> None:
+        instance: Any = subject.load()
+        freed = instance._engine._close
+        gone = weakref.ref(instance)
+        del instance
+        gc.collect()
+        assert gone() is None
+        assert not freed.alive
+
+    def test_loading_again_and_again_takes_no_more_memory(self, tmp_path: Path) -> None:
+        path = write_random_gguf(tmp_path / "large.gguf", context=8192, hidden=512, layers=4)
+        size = path.stat().st_size
+
+        def use() -> None:
+            instance = babbler(path).load()
+            instance.infer(chat_request("Hi", temperature=0, max_tokens=2), Call())
+            instance.close()
+
+        use()
+        before = resident()
+        for _ in range(8):
+            use()
+        assert resident() - before < 3 * size  # a leak would have taken eight, and the context besides
+
+    # Damage
 
     def test_a_damaged_header_never_reaches_the_engine(self, tmp_path: Path) -> None:
         path = write_random_gguf(tmp_path / "x.gguf", context=256)
@@ -169,6 +254,13 @@ class TestLlamaCpp(ChatContract):
         assert view.usable
         server = next(view for view in Runtimes().views() if view.name == "llama_server")
         assert server.priority > view.priority
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 class Engine:

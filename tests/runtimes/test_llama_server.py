@@ -187,11 +187,16 @@ class TestLlamaServer(ChatContract):
 
     @pytest.mark.parametrize(
         "options",
-        [{"n_ctx": CONTEXT + 1}, {"n_ctx": 8}, {"n_threads": 0}, {"n_batch": 0}, {"n_ctx": "x"}],
+        [{"n_ctx": CONTEXT + 1}, {"n_ctx": 8}, {"n_threads": 0}, {"n_batch": 1}, {"n_ctx": "x"}],
     )
     def test_options_out_of_range(self, options: dict[str, object]) -> None:
         with pytest.raises(InvalidInput, match=next(iter(options))):
             zoo(**options).load()
+
+    def test_the_smallest_batch(self, cases: list[Case]) -> None:
+        instance = zoo(n_batch=2).load()
+        assert str(instance.infer(cases[0].request, Call())) == cases[0].answer
+        instance.close()
 
     # Loads that fail
 

@@ -8,6 +8,11 @@ from modelhub.formats import GGUFHeader, RangeReader, read_gguf
 from modelhub.runtimes.base import Bundle
 
 _PIECE = 8 << 20
+_MOST_LAYERS = 512
+"""`LLAMA_MAX_LAYERS` in `src/llama-hparams.h`."""
+
+_MOST_EXPERTS = 512
+"""`LLAMA_MAX_EXPERTS`, there too."""
 
 
 def gguf_files(bundle: Bundle) -> tuple[Path, ...]:
@@ -26,9 +31,27 @@ def check_headers(files: tuple[Path, ...]) -> GGUFHeader:
 
     Raises:
         FormatError: for a header that native code must not see.
+        LoadFailed: for numbers at which llama.cpp ends the whole process instead of refusing them.
     """
     first, *_ = [read_gguf(RangeReader.from_path(path)) for path in files]
+    _check_counts(files[0], first)
     return first
+
+
+def _check_counts(path: Path, header: GGUFHeader) -> None:
+    """The assertions of `src/llama-model.cpp: load_hparams` that hold for every architecture."""
+    layers = header.hyperparameter("block_count")
+    if layers is not None and not 1 <= layers <= _MOST_LAYERS:
+        raise LoadFailed(f"{path.name} says it has {layers} layers; llama.cpp takes 1 to {_MOST_LAYERS}")
+    experts = header.hyperparameter("expert_count") or 0
+    if experts > _MOST_EXPERTS:
+        raise LoadFailed(
+            f"{path.name} says it has {experts} experts; llama.cpp takes up to {_MOST_EXPERTS}"
+        )
+    used = header.metadata.get(f"{header.architecture}.expert_used_count", 0)
+    right = used == 0 if experts == 0 else isinstance(used, int) and 1 <= used <= experts
+    if isinstance(used, int) and experts != 1 and not right:
+        raise LoadFailed(f"{path.name} says it uses {used} of {experts} experts")
 
 
 def read_ahead(files: Iterable[Path]) -> None:

@@ -22,8 +22,9 @@ class LlamaOptions(Fact):
     n_threads: Annotated[int, Field(ge=1, le=512)] | None = Field(
         None, description="Threads that compute, from 1 to 512; by default the cores there are."
     )
-    n_batch: Annotated[int, Field(ge=1, le=1 << 16)] = Field(
-        DEFAULT_BATCH, description="Tokens of a prompt that are computed together, at least 1."
+    # With 1, llama.cpp's server would end the whole process: at its start it computes two together.
+    n_batch: Annotated[int, Field(ge=2, le=1 << 16)] = Field(
+        DEFAULT_BATCH, description="Tokens of a prompt that are computed together, at least 2."
     )
 
 

@@ -13,6 +13,7 @@ from modelhub.runtimes.llama.files import check_headers, gguf_files
 from modelhub.runtimes.llama.loading import Loading
 from modelhub.runtimes.llama.memory import predicted_bytes
 from modelhub.runtimes.llama.options import DEFAULT_BATCH, LlamaOptions, threads
+from modelhub.runtimes.llama.pooling import pooling_of, reads_in_pieces
 from modelhub.tasks import build_request
 
 EMBED = "feature-extraction"
@@ -51,7 +52,8 @@ class LlamaRuntime(Runtime):
         asked = options.get("n_ctx")
         wanted = asked if isinstance(asked, int) and asked > 0 else DEFAULT_CONTEXT
         n_ctx = min(rounded(wanted), model.context_length or wanted)
-        n_batch = n_ctx if model.task == EMBED else DEFAULT_BATCH
+        whole = model.task == EMBED and not reads_in_pieces(str(model.details.get("pooling")))
+        n_batch = n_ctx if whole else DEFAULT_BATCH
         predicted = predicted_bytes(model, variant, n_ctx, n_batch)
         if predicted is None:
             return super().footprint(model, variant, device, options)
@@ -76,15 +78,14 @@ class LlamaRuntime(Runtime):
 
 def _loading(bundle: Bundle, chosen: LlamaOptions, device: Device) -> Loading:
     files = gguf_files(bundle)
-    trained = check_headers(files).context_length or bundle.model.context_length
-    n_ctx = context_size(chosen.n_ctx, trained)
-    embeds = bundle.model.task == EMBED
+    header = check_headers(files)
+    n_ctx = context_size(chosen.n_ctx, header.context_length or bundle.model.context_length)
+    pooling = pooling_of(bundle.model.details, header) if bundle.model.task == EMBED else None
     return Loading(
         model=bundle.model,
         files=files,
         n_ctx=n_ctx,
-        # A text that is embedded is computed in one go, since each of its tokens may see all others.
-        n_batch=n_ctx if embeds else chosen.n_batch,
+        n_batch=chosen.n_batch if pooling is None or reads_in_pieces(pooling) else n_ctx,
         n_threads=threads(chosen, device),
-        pooling=str(bundle.model.details.get("pooling", "mean")) if embeds else None,
+        pooling=pooling,
     )

@@ -41,7 +41,6 @@ class Engine:
         self.ends = bool(
             lib.llama_vocab_get_add_eos(self.vocabulary) or lib.llama_vocab_get_add_sep(self.vocabulary)
         )
-        self._pooled = bool(loading.pooling and POOLING[loading.pooling])
         self._close = weakref.finalize(self, _free, lib, model, context, os.getpid())
 
     @classmethod
@@ -80,21 +79,30 @@ class Engine:
         token = getattr(self._lib, f"llama_vocab_{name}")(self.vocabulary)
         return self.piece(token, special=True).decode(errors="replace") if token >= 0 else ""
 
-    def tokenize(self, text: str, *, special: bool = True, marks: bool = False) -> list[int]:
-        """Tokens; with those that begin and end a text if `special`, and special tokens that are
-        written in the text itself taken as such if `marks`.
+    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Tokens, with those that begin and end a text if `special`. One that is written in the text
+        itself is taken as such, as transformers and llama.cpp's server do.
         """
         said = text.encode()
         room = len(said) + 8
         for _ in range(2):
             tokens = (self._lib.llama_token * room)()
             count = self._lib.llama_tokenize(
-                self.vocabulary, said, len(said), tokens, room, special, marks
+                self.vocabulary, said, len(said), tokens, room, special, True
             )
             if count >= 0:
                 return list(tokens[:count])
             room = -count
         raise EngineError("llama.cpp does not tokenize the text")
+
+    def read_prompt(self, text: str) -> list[int]:
+        """The tokens of a chat's prompt, with the one that begins a text where the template left it out
+        and the tokenizer puts it there: so does llama.cpp's server.
+        """
+        tokens = self.tokenize(text, special=False)
+        begin = self._lib.llama_vocab_bos(self.vocabulary)
+        wanted = begin >= 0 and self._lib.llama_vocab_get_add_bos(self.vocabulary)
+        return [begin, *tokens] if wanted and tokens[:1] != [begin] else tokens
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of a token's text: part of a character, maybe."""
@@ -125,12 +133,7 @@ class Engine:
             EngineError: when the library cannot.
         """
         row = (self._lib.llama_token * len(tokens))(*tokens)
-        with errors_heard() as said:
-            status = self._lib.llama_decode(
-                self._context, self._lib.llama_batch_get_one(row, len(tokens))
-            )
-        if status != 0:
-            raise EngineError(f"llama.cpp failed: {_last(said) or f'status {status}'}")
+        self._compute(self._lib.llama_decode, self._lib.llama_batch_get_one(row, len(tokens)))
 
     def sample(self, sampler: Any) -> int:
         """The next token."""
@@ -144,22 +147,31 @@ class Engine:
         import numpy as np
 
         self.forget()
+        for begin in range(0, len(tokens), self.n_batch):
+            self._read(tokens[begin : begin + self.n_batch], begin)
+        found = self._lib.llama_get_embeddings_seq(self._context, 0)
+        if not found:
+            raise EngineError("llama.cpp failed: it has no vector for the text")
+        return np.ctypeslib.as_array(found, shape=(self.width,)).copy()
+
+    def _read(self, tokens: Sequence[int], begin: int) -> None:
+        """Read a piece of a text that is embedded: all its tokens count."""
         batch = self._lib.llama_batch_init(len(tokens), 0, 1)
         try:
             batch.n_tokens = len(tokens)
             for at, token in enumerate(tokens):
-                batch.token[at], batch.pos[at] = token, at
+                batch.token[at], batch.pos[at] = token, begin + at
                 batch.n_seq_id[at], batch.seq_id[at][0] = 1, 0
                 batch.logits[at] = True
-            with errors_heard() as said:
-                compute = self._lib.llama_decode if self._memory else self._lib.llama_encode
-                status = compute(self._context, batch)
+            self._compute(self._lib.llama_decode if self._memory else self._lib.llama_encode, batch)
         finally:
             self._lib.llama_batch_free(batch)
-        found = status == 0 and self._lib.llama_get_embeddings_seq(self._context, 0)
-        if not found:
+
+    def _compute(self, step: Any, batch: Any) -> None:
+        with errors_heard() as said:
+            status = step(self._context, batch)
+        if status != 0:
             raise EngineError(f"llama.cpp failed: {_last(said) or f'status {status}'}")
-        return np.ctypeslib.as_array(found, shape=(self.width,)).copy()
 
 
 def _model_params(lib: Any) -> Any:

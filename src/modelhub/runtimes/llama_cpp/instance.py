@@ -42,7 +42,7 @@ class LlamaCppInstance(SerialInstance):
             return
         assert isinstance(request, ChatRequest)
         prompt = self._template.prompt(request.messages)
-        tokens = self._engine.tokenize(prompt, special=False, marks=True)
+        tokens = self._engine.read_prompt(prompt)
         if len(tokens) >= self._engine.n_ctx:
             raise prompt_too_long(len(tokens), self._engine.n_ctx)
         _Answer(self._engine, request, tokens, say, thinking=opens_thought(prompt)).write()

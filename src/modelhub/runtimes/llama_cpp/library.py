@@ -15,7 +15,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-_ERROR = 3
+_ERROR = 4
 _LINES = 50
 
 _heard = threading.local()
