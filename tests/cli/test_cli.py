@@ -22,6 +22,7 @@ COMMANDS = [
     "verify",
     "ls",
     "files",
+    "allow-code",
     "chat",
     "embed",
     "jobs",

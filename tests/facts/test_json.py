@@ -12,6 +12,8 @@ from modelhub.facts import (
     BlobState,
     CallRecord,
     CallStatus,
+    CodeApproval,
+    CodeFile,
     Component,
     Device,
     Evidence,
@@ -33,8 +35,8 @@ from modelhub.facts import (
     RepoId,
     RepoListing,
     RepoRecord,
-    Report,
     RepoWarning,
+    Report,
     RuntimeView,
     Snapshot,
     SnapshotFile,
@@ -96,7 +98,11 @@ CALLED = CallRecord(
     status=CallStatus.OK,
 )
 
+CODE = CodeFile(path="own.py", size=3, sha256=DIGEST)
+
 SAMPLES = (
+    CODE,
+    CodeApproval(repo=REPO.id, commit=COMMIT, path=Path("/x"), files=(CODE,)),
     PROCESS,
     LOADED,
     CALLED,

@@ -9,6 +9,7 @@ from modelhub import Hub
 from modelhub.errors import (
     AccessDenied,
     DatabaseUnavailable,
+    DoesNotFit,
     FormatError,
     GatedRepository,
     HubClosed,
@@ -25,8 +26,11 @@ from modelhub.errors import (
     UnsafePath,
     VariantNotFound,
 )
-from modelhub.facts import JobStatus, SyncStatus
+from modelhub.facts import Device, JobStatus, SyncStatus
+from modelhub.hub import serving
+from modelhub.runtimes import Runtimes
 from modelhub.settings import Settings
+from tests.runtimes.random_gguf import write_random_gguf
 from tests.zoo.hub_server import Fault
 
 from .conftest import MODEL
@@ -89,6 +93,22 @@ def test_a_runtime_that_is_not_installed_gives_the_install_line(hub, without_eng
     with pytest.raises(RuntimeNotInstalled) as caught:
         hub.chat(MODEL, "x")
     assert 'pip install "modelhub[llama-server]"' in caught.value.hint
+
+
+@pytest.mark.parametrize("runtime", ["llama_cpp", "llama_server"])
+def test_a_context_beyond_the_memory_is_refused_before_the_engine_is_asked(
+    hub, tmp_path, monkeypatch, runtime
+):
+    small = Device(name="cpu", kind="cpu", memory_total=4 << 30, memory_free=1 << 30)
+    monkeypatch.setattr(serving, "devices", lambda: (small,))
+    monkeypatch.setattr(type(Runtimes().load(runtime)), "start", None)
+    path = write_random_gguf(tmp_path / "long.gguf", context=1 << 20)
+    needed = [hub.plan(path, runtime=runtime, options={"n_ctx": n_ctx}) for n_ctx in (1 << 10, 1 << 20)]
+    assert [plan.fits for plan in needed] == [True, False]
+    with pytest.raises(DoesNotFit, match=r"needs .* and cpu has 1\.0 GiB free") as caught:
+        hub.chat(path, "x", runtime=runtime, options={"n_ctx": 1 << 20})
+    assert caught.value.details["needed"] == needed[1].memory
+    assert "n_ctx" in caught.value.hint
 
 
 def test_a_malformed_reference_has_a_caret_at_the_place(hub):

@@ -228,6 +228,20 @@ def verify(model: Model, variant: VariantName = None, as_json: AsJson = False) -
         raise typer.Exit(1)
 
 
+@app.command("allow-code")
+def allow_code(
+    model: Model,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Allow it no more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Allow Python code of a repository to run, at its present commit; prints what was allowed."""
+    with _hub() as hub:
+        if revoke:
+            hub.revoke_code(model)
+        else:
+            render.fact(hub.allow_code(model), as_json=as_json)
+
+
 @app.command("ls")
 def list_repos(as_json: AsJson = False) -> None:
     """List the registered repositories."""

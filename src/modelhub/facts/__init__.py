@@ -7,6 +7,7 @@ Each is a pydantic model: checked when made, equal by value, JSON by `model_dump
 from modelhub.facts.base import Fact, JsonDict, JsonValue
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
+from modelhub.facts.code import CodeApproval, CodeFile
 from modelhub.facts.device import Device
 from modelhub.facts.instance import (
     CallRecord,
@@ -29,6 +30,8 @@ __all__ = [
     "Call",
     "CallRecord",
     "CallStatus",
+    "CodeApproval",
+    "CodeFile",
     "Component",
     "Device",
     "Evidence",

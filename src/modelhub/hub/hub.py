@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import (
+    CodeApproval,
     Device,
     Plan,
     RepoFile,
@@ -17,7 +18,6 @@ from modelhub.facts import (
     Snapshot,
     Verification,
 )
-from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.doctor import Checkup, examine
 from modelhub.hub.how import (
@@ -29,22 +29,12 @@ from modelhub.hub.how import (
     Shown,
     check_precision,
 )
-from modelhub.hub.recorder import Recorder
-from modelhub.hub.resolve import Resolver
-from modelhub.hub.serving import Serving
-from modelhub.hub.verify import Verifier
-from modelhub.jobs import Fetcher, Jobs, Syncer
+from modelhub.hub.wiring import wire
 from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
-from modelhub.registry import InstanceBook, Registry, StoreLedger
-from modelhub.runtimes import Instances, Runtimes, devices
-from modelhub.runtimes.hosts import Hosts
-from modelhub.runtimes.processes import is_gone
+from modelhub.runtimes import devices
 from modelhub.settings import Settings
-from modelhub.sources import Sources
-from modelhub.store import Store
-from modelhub.store.proof import host_id
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
@@ -92,42 +82,11 @@ class Hub:
         self._progress = progress
         self._calls = Calls()
         with ExitStack() as undo:
-            self._registry = Registry.open(self.settings.database)
-            undo.callback(self._registry.close)
-            self._wire(undo)
+            rooms = wire(self.settings, self._calls, undo)
             self._close = undo.pop_all()
-
-    def _wire(self, undo: ExitStack) -> None:
-        settings = self.settings
-        ledger = StoreLedger(self._registry, settings.store, host=host_id())
-        self._store = Store.open(settings.store, ledger)
-        undo.callback(self._store.close)
-        token = settings.hf_token
-        self._sources = Sources(
-            endpoint=settings.hf_endpoint, token=None if token is None else token.get_secret_value()
-        )
-        undo.callback(self._sources.close)
-        recorder = Recorder(self._registry)
-        undo.callback(recorder.close)
-        book = InstanceBook(self._registry, is_gone)
-        book.reap()
-        instances = Instances(book)
-        undo.callback(instances.close)
-        self.jobs = Jobs(self._registry)
-        syncer = Syncer(self._registry, self._store)
-        self._resolver = Resolver(self._registry, self.jobs, syncer, self._sources, settings.offline)
-        fetcher = Fetcher(self._registry, self._store, ledger.key)
-        self._serving = Serving(
-            self._resolver,
-            self.jobs,
-            fetcher,
-            self._store,
-            Runtimes(),
-            instances,
-            Hosts(settings.host, settings.python),
-        )
-        self._answering = Answering(self._calls, self._resolver, self._serving, recorder)
-        undo.callback(self._answering.close)
+        self._registry, self._resolver, self._serving = rooms.registry, rooms.resolver, rooms.serving
+        self._code, self._verifier, self._answering = rooms.code, rooms.verifier, rooms.answering
+        self.jobs = rooms.jobs
 
     # What is there
 
@@ -225,9 +184,29 @@ class Hub:
             RepositoryNotFound, RevisionNotFound: for what is not known here.
             StoreUnavailable: for a file that cannot be read.
         """
-        verifier = Verifier(self._resolver, self._store)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
-            return verifier.verify(ModelRef.parse(model), variant, call, show)
+            return self._verifier.verify(ModelRef.parse(model), variant, call, show)
+
+    def allow_code(
+        self, model: Model, *, timeout: float | None = None, progress: Shown = None
+    ) -> CodeApproval:
+        """Allow the Python code that a repository asks to have run, at its present commit.
+
+        Fetches that code, so that it can be read; another commit, or other bytes, are not allowed with
+        it. It runs in a process of its own, whatever the Hub's host.
+
+        Raises:
+            InvalidInput: when the repository asks to run none.
+        """
+        ref = ModelRef.parse(model)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._code.allow(self._resolver.resolve(ref, call, show), call, show)
+
+    def revoke_code(self, model: Model) -> bool:
+        """Allow no code of a repository's present commit any more; whether any was allowed."""
+        ref = ModelRef.parse(model)
+        with self._calls.serve() as call, self._shown(None) as show:
+            return self._code.revoke(self._resolver.resolve(ref, call, show))
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""

@@ -1,13 +1,12 @@
 """From a plan to an instance that answers."""
 
 import logging
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from modelhub.errors import (
-    ArtifactNotFound,
     DoesNotFit,
     IntegrityError,
     RuntimeNotFound,
@@ -17,21 +16,20 @@ from modelhub.facts import (
     Call,
     Device,
     InstanceRecord,
-    JobKind,
     Model,
     Plan,
     ProgressCallback,
     Provenance,
-    RepoFile,
     RuntimeView,
     Snapshot,
     Variant,
     WeightFile,
 )
 from modelhub.facts.base import human_bytes
+from modelhub.hub.code import CodeGate
 from modelhub.hub.how import How
+from modelhub.hub.pulling import Puller
 from modelhub.hub.resolve import Resolver, Target
-from modelhub.jobs import Fetcher, Jobs
 from modelhub.planner import (
     Offer,
     Wish,
@@ -47,9 +45,6 @@ from modelhub.runtimes.processes import process_mark
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
-
-MAX_FETCHES = 3
-"""How often a pull asks again for files that a job of somebody else did not bring here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +62,9 @@ class Serving:
     """Plans, fetches and loads."""
 
     resolver: Resolver
-    jobs: Jobs
-    fetcher: Fetcher
     store: Store
+    puller: Puller
+    gate: CodeGate
     runtimes: Runtimes
     instances: Instances
     hosts: Hosts
@@ -98,6 +93,9 @@ class Serving:
         plan = make_plan(target.report, wish, offers, where, present.__contains__, companions)
         if plan.runtime is not None:
             self.runtimes.load(plan.runtime).check_options(options)
+        if (refused := self.gate.refusal(target, plan)) is not None:
+            update = {"why": (*plan.why, refused.message), "steps": (*plan.steps, refused.hint)}
+            plan = plan.model_copy(update=update)
         return plan
 
     def _offers(
@@ -140,58 +138,10 @@ class Serving:
         call: Call,
         on_progress: ProgressCallback | None = None,
     ) -> Snapshot:
-        """The plan's files, verified, in a folder.
-
-        A blob that turns out to be damaged is put aside, and fetched again at the next call.
-        """
-        listing = self.resolver.listing(target)
-        paths = sorted({file.path for file in plan.files})
-        moved = 0
-        for _ in range(MAX_FETCHES):
-            if not (missing := self.fetcher.missing(listing, paths)):
-                break
-            moved += self._fetch(target, plan, missing, call, on_progress)
-            listing = self.resolver.listing(target)
-        else:
-            names = ", ".join(file.path for file in missing)
-            raise ArtifactNotFound(f"{plan.repo}: fetched, and not in the store: {names}")
-        digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
-        linked = self.fetcher.link(target.record, listing, digests, call, on_progress)
-        reused = sum(file.size for file in linked.files) - moved
-        return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
-
-    def _fetch(
-        self,
-        target: Target,
-        plan: Plan,
-        missing: Sequence[RepoFile],
-        call: Call,
-        on_progress: ProgressCallback | None,
-    ) -> int:
-        source = self.resolver.source(target.record.repo.source)
-        listing = self.resolver.listing(target)
-        # Somebody who fetches another model, or into another store, does other work.
-        what = f"{source.name}://{plan.repo}@{plan.commit}:{plan.model.name}:{plan.variant}"
-        try:
-            output = self.jobs.run(
-                JobKind.ARTIFACT_DOWNLOAD,
-                f"artifact_download:{what}:{self.store.uri}",
-                {
-                    "repo": plan.repo,
-                    "commit": plan.commit,
-                    "model": plan.model.name,
-                    "variant": plan.variant,
-                    "store": self.store.uri,
-                },
-                lambda context: {
-                    "bytes": self.fetcher.fetch(target.record, listing, missing, source, context)
-                },
-                call=call,
-                on_progress=on_progress,
-            )
-        finally:
-            self.resolver.forget_reports()
-        return int(str(output["bytes"]))
+        """The plan's files, verified, in a folder."""
+        what = {"model": plan.model.name, "variant": plan.variant}
+        paths = (file.path for file in plan.files)
+        return self.puller.pull(target, what, paths, call, on_progress)
 
     def serve(
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
@@ -218,6 +168,8 @@ class Serving:
     ) -> _Ready:
         plan = self.plan(target, wish, how.device, how.options)
         check_runnable(plan)
+        if (refused := self.gate.refusal(target, plan)) is not None:
+            raise refused
         if not all(file.sha256 for file in plan.weights):
             # The source does not tell their hashes: they are known once the files are here.
             self.pull(target, plan, call, on_progress)
@@ -237,8 +189,10 @@ class Serving:
     ) -> Instance:
         plan = ready.plan
         assert plan.runtime is not None
-        folder = self.pull(ready.target, plan, call, on_progress).path
-        bundle = Bundle(plan.model, plan.choice, {part.name: folder for part in plan.components})
+        pulled = self.pull(ready.target, plan, call, on_progress)
+        roots = dict.fromkeys((part.name for part in plan.components), pulled.path)
+        allowed = self.gate.admit(ready.target, plan, pulled)
+        bundle = Bundle(plan.model, plan.choice, roots, code_allowed=allowed)
         runtime = self.runtimes.load(plan.runtime)
         device = choose_device(devices(), plan.device)
         order = Order(runtime, self.runtimes.origin(runtime.name), bundle, device, options)

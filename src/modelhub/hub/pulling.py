@@ -1,0 +1,80 @@
+"""Brings files of a repository here, and puts them into a folder."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from modelhub.errors import ArtifactNotFound
+from modelhub.facts import Call, JobKind, ProgressCallback, RepoFile, Snapshot
+from modelhub.hub.resolve import Resolver, Target
+from modelhub.jobs import Fetcher, Jobs
+from modelhub.refs import RepoPath
+from modelhub.store import Store
+
+MAX_FETCHES = 3
+"""How often a pull asks again for files that a job of somebody else did not bring here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Puller:
+    """Fetches what is missing, and proves all of it."""
+
+    resolver: Resolver
+    jobs: Jobs
+    fetcher: Fetcher
+    store: Store
+
+    def pull(
+        self,
+        target: Target,
+        what: Mapping[str, str],
+        wanted: Iterable[RepoPath],
+        call: Call,
+        on_progress: ProgressCallback | None = None,
+    ) -> Snapshot:
+        """The files, verified, in a folder. `what` says in the job's row what they are.
+
+        A blob that turns out to be damaged is put aside, and fetched again at the next call.
+        """
+        listing = self.resolver.listing(target)
+        paths = sorted(set(wanted))
+        moved = 0
+        for _ in range(MAX_FETCHES):
+            if not (missing := self.fetcher.missing(listing, paths)):
+                break
+            moved += self._fetch(target, what, missing, call, on_progress)
+            listing = self.resolver.listing(target)
+        else:
+            names = ", ".join(file.path for file in missing)
+            raise ArtifactNotFound(f"{target.report.repo}: fetched, and not in the store: {names}")
+        digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
+        linked = self.fetcher.link(target.record, listing, digests, call, on_progress)
+        reused = sum(file.size for file in linked.files) - moved
+        return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
+
+    def _fetch(
+        self,
+        target: Target,
+        what: Mapping[str, str],
+        missing: Sequence[RepoFile],
+        call: Call,
+        on_progress: ProgressCallback | None,
+    ) -> int:
+        source = self.resolver.source(target.record.repo.source)
+        listing = self.resolver.listing(target)
+        repo, commit = target.report.repo, target.commit
+        # Somebody who fetches other files, or into another store, does other work.
+        key = f"{source.name}://{repo}@{commit}:{':'.join(what.values())}"
+        try:
+            output = self.jobs.run(
+                JobKind.ARTIFACT_DOWNLOAD,
+                f"artifact_download:{key}:{self.store.uri}",
+                {"repo": repo, "commit": commit, **what, "store": self.store.uri},
+                lambda context: {
+                    "bytes": self.fetcher.fetch(target.record, listing, missing, source, context)
+                },
+                call=call,
+                on_progress=on_progress,
+            )
+        finally:
+            self.resolver.forget_reports()
+        return int(str(output["bytes"]))

@@ -1,0 +1,67 @@
+"""Ties the rooms of one Hub together."""
+
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from modelhub.hub.answering import Answering
+from modelhub.hub.calls import Calls
+from modelhub.hub.code import CodeGate
+from modelhub.hub.pulling import Puller
+from modelhub.hub.recorder import Recorder
+from modelhub.hub.resolve import Resolver
+from modelhub.hub.serving import Serving
+from modelhub.hub.verify import Verifier
+from modelhub.jobs import Fetcher, Jobs, Syncer
+from modelhub.registry import InstanceBook, Registry, StoreLedger
+from modelhub.runtimes import Instances, Runtimes
+from modelhub.runtimes.hosts import Hosts
+from modelhub.runtimes.processes import is_gone
+from modelhub.settings import Settings
+from modelhub.sources import Sources
+from modelhub.store import Store
+from modelhub.store.proof import host_id
+
+
+class Rooms(NamedTuple):
+    """What a Hub's methods ask."""
+
+    registry: Registry
+    jobs: Jobs
+    resolver: Resolver
+    serving: Serving
+    code: CodeGate
+    verifier: Verifier
+    answering: Answering
+
+
+def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
+    """The rooms as `settings` say; `undo` closes them, the last one first.
+
+    Raises:
+        DatabaseUnavailable, SchemaMismatch, StoreUnavailable, InvalidInput
+    """
+    registry = Registry.open(settings.database)
+    undo.callback(registry.close)
+    ledger = StoreLedger(registry, settings.store, host=host_id())
+    store = Store.open(settings.store, ledger)
+    undo.callback(store.close)
+    token = settings.hf_token
+    sources = Sources(
+        endpoint=settings.hf_endpoint, token=None if token is None else token.get_secret_value()
+    )
+    undo.callback(sources.close)
+    recorder = Recorder(registry)
+    undo.callback(recorder.close)
+    book = InstanceBook(registry, is_gone)
+    book.reap()
+    instances = Instances(book)
+    undo.callback(instances.close)
+    jobs = Jobs(registry)
+    resolver = Resolver(registry, jobs, Syncer(registry, store), sources, settings.offline)
+    puller = Puller(resolver, jobs, Fetcher(registry, store, ledger.key), store)
+    code = CodeGate(registry, puller)
+    hosts = Hosts(settings.host, settings.python)
+    serving = Serving(resolver, store, puller, code, Runtimes(), instances, hosts)
+    answering = Answering(calls, resolver, serving, recorder)
+    undo.callback(answering.close)
+    return Rooms(registry, jobs, resolver, serving, code, Verifier(resolver, store), answering)
