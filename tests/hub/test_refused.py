@@ -105,7 +105,7 @@ def test_a_context_beyond_the_memory_is_refused_before_the_engine_is_asked(
     path = write_random_gguf(tmp_path / "long.gguf", context=1 << 20)
     needed = [hub.plan(path, runtime=runtime, options={"n_ctx": n_ctx}) for n_ctx in (1 << 10, 1 << 20)]
     assert [plan.fits for plan in needed] == [True, False]
-    with pytest.raises(DoesNotFit, match=r"needs .* and cpu has 1\.0 GiB free") as caught:
+    with pytest.raises(DoesNotFit, match=r"needs .* and cpu has .* free") as caught:
         hub.chat(path, "x", runtime=runtime, options={"n_ctx": 1 << 20})
     assert caught.value.details["needed"] == needed[1].memory
     assert "n_ctx" in caught.value.hint

@@ -239,6 +239,18 @@ def test_a_text_that_does_not_fit(instance: Instance) -> None:
     assert embed(instance, "x" * LIMIT).usage.prompt_tokens == LIMIT
 
 
+@pytest.mark.parametrize("pooling", sorted(POOLING))
+def test_it_takes_as_much_as_it_says(name: str, pooling: str) -> None:
+    loaded = subject(name, embedder(pooling)).load()
+    most = loaded.capabilities.context_length
+    assert most is not None
+    assert most >= LIMIT - 1
+    assert embed(loaded, "x" * most).usage.prompt_tokens == most
+    with pytest.raises(ContextTooLong, match=f"{most + 1} tokens, and the model takes {most}"):
+        embed(loaded, "x" * (most + 1))
+    loaded.close()
+
+
 def test_a_text_may_be_cut(instance: Instance) -> None:
     long = "".join(map(str, range(300)))
     cut = embed(instance, "short", long, truncate=True)

@@ -7,8 +7,9 @@ import pytest
 
 from modelhub.facts import Component, Model, RepoFile, Variant
 from modelhub.refs import RepoPath
-from modelhub.runtimes import find_device
+from modelhub.runtimes import Runtimes, find_device
 from modelhub.runtimes.llama.memory import cache_bytes
+from modelhub.runtimes.llama_cpp import LlamaCppRuntime
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from tests.runtimes.random_gguf import FEED_FORWARD, HEADS, KV_HEADS, write_random_gguf
 
@@ -59,6 +60,8 @@ def model_of(path: Path, hidden: int, layers: int, context: int) -> Model:
 def footprint(model: Model, **options: object) -> int:
     predicted = LlamaServerRuntime().footprint(model, model.variants[0], find_device("cpu"), options)
     assert predicted.per_device == {}
+    other = LlamaCppRuntime().footprint(model, model.variants[0], find_device("cpu"), options)
+    assert other == predicted
     return predicted.total
 
 
@@ -86,33 +89,44 @@ def test_a_header_that_says_too_little_gets_the_rough_estimate(tmp_path: Path) -
 MEASURE = """
 import os, re, sys
 from pathlib import Path
-from modelhub.facts import Call
-from modelhub.runtimes import SharedParts, find_device
-from modelhub.runtimes.llama_server import LlamaServerRuntime
-from modelhub.tasks import chat_request
-from tests.runtimes.zoo import bundle
+from modelhub.facts import Call, Model
+from modelhub.runtimes import Bundle, Runtimes, SharedParts, find_device
+from modelhub.tasks import chat_request, embed_request
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 
-path, before = Path(sys.argv[1]), resident()
-options = {"n_ctx": int(sys.argv[2]), "n_threads": 2}
-model = LlamaServerRuntime().load(bundle(path.parent, path.name), find_device("cpu"), options, SharedParts())
-model.infer(chat_request("x" * 1000, max_tokens=2), Call())
+name, folder, model, n_ctx = *sys.argv[1:3], Model.model_validate_json(sys.argv[3]), int(sys.argv[4])
+bundle = Bundle(model, model.variants[0], {"model": Path(folder)})
+before = resident()
+options = {"n_ctx": n_ctx, "n_threads": 2}
+loaded = Runtimes().load(name).load(bundle, find_device("cpu"), options, SharedParts())
+chat = chat_request("x" * 1000, max_tokens=2)
+loaded.infer(chat if loaded.capabilities.streaming else embed_request("x" * (n_ctx - 1)), Call())
 print(resident() - before)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("n_ctx", [1024, 65536])
-def test_the_prediction_beside_what_it_really_takes(tmp_path: Path, n_ctx: int) -> None:
-    pytest.importorskip("xllamacpp", reason="the llama-server extra is not installed")
+@pytest.mark.parametrize("name", ["llama_cpp", "llama_server"])
+@pytest.mark.parametrize(
+    ("n_ctx", "pooling"), [(1024, None), (65536, None), (4096, "mean"), (4096, "lasttoken")]
+)
+def test_the_prediction_beside_what_it_really_takes(
+    tmp_path: Path, name: str, n_ctx: int, pooling: str | None
+) -> None:
+    if Runtimes().load(name).missing():
+        pytest.skip(f"{name} is not installed")
     hidden, layers = 512, 8
     path = write_random_gguf(tmp_path / "x.gguf", context=65536, hidden=hidden, layers=layers)
-    predicted = footprint(model_of(path, hidden, layers, 65536), n_ctx=n_ctx)
+    model = model_of(path, hidden, layers, 65536)
+    if pooling is not None:
+        details = {**model.details, "pooling": pooling}
+        model = model.model_copy(update={"task": "feature-extraction", "details": details})
+    predicted = footprint(model, n_ctx=n_ctx)
     root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(path), str(n_ctx)],
+        [sys.executable, "-c", MEASURE, name, str(tmp_path), model.model_dump_json(), str(n_ctx)],
         env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,

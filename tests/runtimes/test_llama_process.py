@@ -1,4 +1,4 @@
-"""What the engine does to its process: signals, sockets, threads, the end. Each in a fresh one."""
+"""What the engines do to their process: signals, sockets, threads, the end. Each in a fresh one."""
 
 import ctypes
 import os
@@ -13,22 +13,22 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("xllamacpp", reason="the llama-server extra is not installed")
+pytest.importorskip("llama_cpp", reason="the llama extra is not installed")
 
 ROOT = Path(__file__).parents[2]
 
 PRELUDE = """
-import gc, os, signal, sys, threading, time
+import gc, os, signal, sys, threading, time, warnings
 from pathlib import Path
 from modelhub.facts import Call
-from modelhub.runtimes import SharedParts, find_device
-from modelhub.runtimes.llama_server import LlamaServerRuntime
+from modelhub.runtimes import Runtimes, SharedParts, find_device
 from modelhub.tasks import chat_request
 from tests.runtimes.zoo import bundle
 
 def load():
-    path = Path({path!r})
+    path, runtime = Path({path!r}), Runtimes().load({engine!r})
     options = {{"n_threads": 1}}
-    return LlamaServerRuntime().load(bundle(path.parent, path.name), find_device("cpu"), options, SharedParts())
+    return runtime.load(bundle(path.parent, path.name), find_device("cpu"), options, SharedParts())
 
 def load_elsewhere():
     loaded = []
@@ -41,6 +41,9 @@ def works(instance):
     return instance.infer(chat_request("Hi", max_tokens=2), Call(timeout=20)).usage.completion_tokens == 2
 
 endless = chat_request("Go on.", temperature=0)
+
+# llama-cpp-python opens it twice when it is imported, and leaves it to the end of the program.
+warnings.filterwarnings("ignore", "unclosed file .*/dev/null", ResourceWarning)
 """
 
 Run = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -54,11 +57,20 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def program(slow_gguf: Path, place: Path) -> Run:
+def engine() -> str:
+    """The runtime that a program loads with."""
+    return "llama_server"
+
+
+both = pytest.mark.parametrize("engine", ["llama_server", "llama_cpp"])
+
+
+@pytest.fixture
+def program(slow_gguf: Path, place: Path, engine: str) -> Run:
     """Runs a script after PRELUDE; warnings are errors there too, `place` is its TMPDIR."""
 
     def run(script: str) -> subprocess.CompletedProcess[str]:
-        code = PRELUDE.format(path=str(slow_gguf)) + textwrap.dedent(script)
+        code = PRELUDE.format(path=str(slow_gguf), engine=engine) + textwrap.dedent(script)
         command = [sys.executable, "-W", "error", "-X", "faulthandler", "-c", code]
         environment = {**os.environ, "TMPDIR": str(place), "PYTHONPATH": str(ROOT)}
         return subprocess.run(
@@ -74,6 +86,7 @@ def check(done: subprocess.CompletedProcess[str], place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
+@both
 @pytest.mark.parametrize("loader", ["load", "load_elsewhere"])
 class TestCtrlC:
     def test_it_ends_a_stream_and_the_next_request_is_served(
@@ -241,6 +254,7 @@ def test_a_long_temporary_folder(program: Run, place: Path) -> None:
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("ok", "", 0)
 
 
+@both
 class TestTheEndOfTheProgram:
     @pytest.mark.parametrize(
         "leave",
@@ -309,7 +323,7 @@ class TestTheEndOfTheProgram:
         self, program: Run, place: Path, end: str, code: int, said: str
     ) -> None:
         done = program(f"""
-            import atexit, ctypes, warnings
+            import atexit, ctypes
 
             warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
             libc = ctypes.CDLL(None)
