@@ -10,7 +10,6 @@ import pytest
 
 from modelhub.errors import (
     ContextTooLong,
-    FormatError,
     InvalidInput,
     LoadFailed,
     RemoteCodeRefused,
@@ -59,8 +58,10 @@ class Endless(TransformersRuntime):
     """Never takes the token that would end an answer, and takes its time for each of them."""
 
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        from modelhub.runtimes.transformers.sampling import Usual
+
         instance: Any = super().load(bundle, device, options, parts)
-        instance._model.generation_config.eos_token_id = []
+        instance._usual = Usual()
         instance.capabilities = instance.capabilities.model_copy(update={"context_length": 1 << 20})
         forward = instance._model.forward
 
@@ -135,7 +136,7 @@ class TestTransformers(ChatContract):
 
     def test_an_answer_that_fills_the_context_ends_there(self) -> None:
         instance: Any = subject(n_ctx=32).load()
-        instance._model.generation_config.eos_token_id = []
+        instance._usual = type(instance._usual)()
         reply = instance.infer(chat_request("Hi", temperature=0), Call())
         assert reply.finish_reason is FinishReason.LENGTH
         assert reply.usage.total_tokens == 32
@@ -202,7 +203,7 @@ def test_damaged_weights_never_reach_the_library(tmp_path: Path) -> None:
     data = bytearray(weights.read_bytes())
     data[:8] = (1 << 40).to_bytes(8, "little")
     weights.write_bytes(data)
-    with pytest.raises(FormatError):
+    with pytest.raises(LoadFailed):
         subject(folder).load()
 
 
@@ -274,7 +275,7 @@ def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
         subject(folder).load()
     weights = folder / "model.safetensors"
     shutil.copy(folder / "pytorch_model.bin", weights)
-    with pytest.raises(FormatError):
+    with pytest.raises(LoadFailed):
         subject(folder).load()
     assert not exploded.exists()
 
@@ -370,10 +371,10 @@ def test_its_memory_is_predicted_in_what_it_computes() -> None:
         task="text-generation",
         category="llm",
         context_length=1000,
-        details={"layers": 2, "kv_heads": 2, "key_length": 64},
+        details={"layers": 2, "kv_heads": 2, "key_length": 64, "value_length": 64},
         variants=(variant,),
     )
     runtime, cpu = TransformersRuntime(), find_device("cpu")
     single = runtime.footprint(model, variant, cpu, {}).total
     half = runtime.footprint(model, variant, cpu, {"dtype": "float16"}).total
-    assert single - half == 2 * 2 * 2 * 64 * 1000 * 2 * 11 // 10
+    assert single - half == 2 * 2 * (64 + 64) * 1000 * 2 * 11 // 10

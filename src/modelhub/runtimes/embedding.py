@@ -8,15 +8,23 @@ from modelhub.tasks import EmbedRequest, EmbedResult, Usage
 
 
 def prompted(request: EmbedRequest, details: Mapping[str, Any]) -> list[str]:
-    """The texts with the repository's prompt before each; `details` are those of the model.
+    """The texts as the model is to read them; `details` are those of the model.
+
+    With the repository's prompt before each, and in lower case where it says so.
 
     Raises:
         InvalidInput: for a prompt that the repository does not have.
     """
+    before = _prompt(request, details)
+    texts = [before + text for text in request.texts]
+    return [text.lower() for text in texts] if details.get("lowercase") else texts
+
+
+def _prompt(request: EmbedRequest, details: Mapping[str, Any]) -> str:
     prompts = details.get("prompts") or {}
     name = request.prompt_name or details.get("default_prompt")
     if name is None:
-        return list(request.texts)
+        return ""
     if name not in prompts:
         known = ", ".join(map(repr, sorted(prompts)))
         raise InvalidInput(
@@ -24,7 +32,7 @@ def prompted(request: EmbedRequest, details: Mapping[str, Any]) -> list[str]:
             hint=f"It has {known}." if known else "It has none: leave it out.",
             field="prompt_name",
         )
-    return [prompts[name] + text for text in request.texts]
+    return str(prompts[name])
 
 
 def normalizes(request: EmbedRequest, details: Mapping[str, Any]) -> bool:

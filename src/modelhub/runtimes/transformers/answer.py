@@ -7,7 +7,7 @@ import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation import BaseStreamer
 
-from modelhub.runtimes.transformers.sampling import processors
+from modelhub.runtimes.transformers.sampling import Usual, processors
 from modelhub.runtimes.turn import Say
 from modelhub.runtimes.writing import Writing
 from modelhub.tasks import ChatChunk, ChatRequest, FinishReason, Usage
@@ -22,22 +22,23 @@ class Answer(BaseStreamer):
         self,
         tokenizer: Any,
         model: Any,
+        usual: Usual,
         request: ChatRequest,
         prompt: str,
         tokens: list[int],
         say: Say,
     ) -> None:
         self._model = model
+        self._usual = usual
         self._request = request
         self._prompt = tokens
         self._say = say
         self._writing = Writing(request.stop, thinking=prompt.rstrip().endswith("<think>"))
         self._text = Text(tokenizer)
-        self._ends = _ends(model.generation_config, tokenizer)
         self._written: list[int] = []
         self._left = False
 
-    def write(self, context: int | None) -> None:
+    def write(self, context: int) -> None:
         """Say it all; ends early when nobody wants it."""
         if self._say(None):
             return
@@ -48,7 +49,7 @@ class Answer(BaseStreamer):
                 prompt,
                 attention_mask=torch.ones_like(prompt),
                 generation_config=self._how(context),
-                logits_processor=processors(self._request, self._model.generation_config, device),
+                logits_processor=processors(self._request, self._usual, device),
                 stopping_criteria=StoppingCriteriaList([_Until(self)]),
                 streamer=self,
             )
@@ -58,16 +59,16 @@ class Answer(BaseStreamer):
             usage = Usage(prompt_tokens=len(self._prompt), completion_tokens=len(self._written))
             self._say(ChatChunk(finish_reason=self._finish(), usage=usage))
 
-    def _how(self, context: int | None) -> GenerationConfig:
-        room = None if context is None else context - len(self._prompt)
-        most = min(filter(None, (room, self._request.max_tokens)), default=1 << 30)
-        penalty = self._model.generation_config.repetition_penalty
+    def _how(self, context: int) -> GenerationConfig:
+        room = context - len(self._prompt)
         return GenerationConfig(
             do_sample=False,  # whoever samples does it as a processor, with a generator of its own
-            max_new_tokens=most,
-            eos_token_id=sorted(self._ends) or None,
-            pad_token_id=min(self._ends, default=0),
-            repetition_penalty=penalty if penalty and penalty != 1 else None,
+            max_new_tokens=min(room, self._request.max_tokens or room),
+            eos_token_id=sorted(self._usual.ends) or None,
+            pad_token_id=min(self._usual.ends, default=0),
+            repetition_penalty=self._usual.repetition_penalty,
+            no_repeat_ngram_size=self._usual.no_repeat_ngram_size,
+            suppress_tokens=self._usual.suppress_tokens,
         )
 
     @property
@@ -82,7 +83,7 @@ class Answer(BaseStreamer):
             return
         token = int(value.reshape(-1)[-1])
         self._written.append(token)
-        if token not in self._ends:
+        if token not in self._usual.ends:
             told = self._tell(self._writing.feed(self._text.add(token)))
             self._left = told or self._say(None)
 
@@ -95,7 +96,7 @@ class Answer(BaseStreamer):
         return any(map(self._say, list(chunks)))
 
     def _finish(self) -> FinishReason:
-        ended = self._writing.stopped or (self._written and self._written[-1] in self._ends)
+        ended = self._writing.stopped or (self._written and self._written[-1] in self._usual.ends)
         return FinishReason.STOP if ended else FinishReason.LENGTH
 
 
@@ -138,9 +139,3 @@ class Text:
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
-
-
-def _ends(config: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens with which the model ends an answer."""
-    found = config.eos_token_id if config.eos_token_id is not None else tokenizer.eos_token_id
-    return frozenset(found if isinstance(found, list) else [] if found is None else [found])

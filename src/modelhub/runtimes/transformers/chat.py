@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+from transformers import GenerationConfig
+
 from modelhub.errors import ContextTooLong, InvalidInput
 from modelhub.facts import Call, Device
 from modelhub.runtimes.base import Bundle, Capabilities, Instance
 from modelhub.runtimes.serial import SerialInstance
 from modelhub.runtimes.transformers.answer import Answer
-from modelhub.runtimes.transformers.library import open_model
-from modelhub.runtimes.transformers.options import TransformersOptions
+from modelhub.runtimes.transformers.library import empty_cache, open_model
+from modelhub.runtimes.transformers.options import TransformersOptions, context_length
+from modelhub.runtimes.transformers.sampling import Usual, usual_of
 from modelhub.runtimes.turn import Say
 from modelhub.tasks import ChatRequest, Message, Request
 
@@ -19,22 +22,9 @@ def load_chat(bundle: Bundle, device: Device, options: TransformersOptions) -> I
     tokenizer, model = open_model("AutoModelForCausalLM", bundle, device, options.dtype)
     own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     context = context_length(options.n_ctx, own or bundle.model.context_length)
-    return ChatInstance(tokenizer, model, context)
-
-
-def context_length(asked: int | None, own: int | None) -> int | None:
-    """Tokens of context; `None` when neither the user nor the model says.
-
-    Raises:
-        InvalidInput: for more than the model was made for.
-    """
-    if asked is not None and own is not None and asked > own:
-        raise InvalidInput(
-            f"n_ctx: the model was made for {own} tokens, not {asked}",
-            hint=f"Pass at most n_ctx={own}.",
-            field="n_ctx",
-        )
-    return asked or own
+    usual = usual_of(model.generation_config, tokenizer)
+    model.generation_config = GenerationConfig()  # else all of the repository's would be added to ours
+    return ChatInstance(tokenizer, model, usual, context)
 
 
 class ChatInstance(SerialInstance):
@@ -42,25 +32,28 @@ class ChatInstance(SerialInstance):
 
     engine = "transformers"
 
-    def __init__(self, tokenizer: Any, model: Any, context: int | None) -> None:
+    def __init__(self, tokenizer: Any, model: Any, usual: Usual, context: int) -> None:
         super().__init__(Capabilities(streaming=True, context_length=context), (ChatRequest,))
         self._tokenizer = tokenizer
         self._model: Any = model
+        self._usual = usual
 
     def work(self, request: Request, call: Call, say: Say) -> None:  # noqa: ARG002 - `say` looks at it
         assert isinstance(request, ChatRequest)
         prompt = self._prompt(request.messages)
-        tokens = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        tokens = self._tokenizer(prompt, add_special_tokens=False, verbose=False)["input_ids"]
         context = self.capabilities.context_length
-        if context is not None and len(tokens) >= context:
+        assert context is not None
+        if len(tokens) >= context:
             raise ContextTooLong(
                 f"the prompt has {len(tokens)} tokens, and the context holds {context}",
-                hint="Shorten the messages.",
+                hint="Shorten the messages, or load it with options={'n_ctx': …}, if the model was made "
+                "for more.",
                 field="messages",
                 prompt_tokens=len(tokens),
                 context_length=context,
             )
-        Answer(self._tokenizer, self._model, request, prompt, tokens, say).write(context)
+        Answer(self._tokenizer, self._model, self._usual, request, prompt, tokens, say).write(context)
 
     def _prompt(self, messages: Sequence[Message]) -> str:
         if not self._tokenizer.chat_template:
@@ -80,4 +73,5 @@ class ChatInstance(SerialInstance):
             ) from error
 
     def release(self) -> None:
-        self._model = None
+        device, self._model = self._model.device.type, None
+        empty_cache(device)

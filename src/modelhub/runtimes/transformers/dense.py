@@ -1,6 +1,5 @@
 """A dense layer after the pooling: a folder with `config.json` and `model.safetensors`."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from modelhub.errors import LoadFailed
-from modelhub.formats import RangeReader, read_safetensors
+from modelhub.runtimes.transformers.files import check_header, read_json
+
+_TANH = "torch.nn.modules.activation.Tanh"
+_WHOLE = "sentence_embedding"
 
 _ACTIVATIONS: dict[str, Any] = {
-    "torch.nn.modules.activation.Tanh": torch.tanh,
+    _TANH: torch.tanh,
     "torch.nn.modules.activation.GELU": torch.nn.functional.gelu,
     "torch.nn.modules.activation.ReLU": torch.relu,
     "torch.nn.modules.activation.Sigmoid": torch.sigmoid,
@@ -38,26 +40,26 @@ def read_dense(folder: Path, device: str) -> Dense:
     """The layer in a folder.
 
     Raises:
-        LoadFailed: for an activation that is not known, or weights that are not there or no safetensors.
-        FormatError
+        LoadFailed: for an activation that is not known, for weights that are not there or no safetensors.
     """
-    try:
-        config = json.loads((folder / "config.json").read_bytes())
-        name = config.get("activation_function", "torch.nn.modules.activation.Tanh")
-        activation = _ACTIVATIONS[name]
-    except (OSError, ValueError, AttributeError) as error:
-        raise LoadFailed(f"{folder.name}/config.json cannot be read: {error}") from error
-    except KeyError as error:
+    config = read_json(folder / "config.json")
+    if not isinstance(config, dict):
+        raise LoadFailed(f"{folder.name} has no config.json with an object in it")
+    name = str(config.get("activation_function", _TANH))
+    if name not in _ACTIVATIONS:
         known = ", ".join(_ACTIVATIONS)
         raise LoadFailed(
-            f"{folder.name}: the activation {error} is not known", hint=f"Known are {known}."
-        ) from error
+            f"{folder.name}: the activation {name!r} is not known", hint=f"Known are {known}."
+        )
+    if config.get("module_input_name", _WHOLE) != _WHOLE:
+        raise LoadFailed(f"{folder.name} works on single tokens: that makes no vector of a text")
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise LoadFailed(f"{folder.name} has no model.safetensors", hint="Pickles are not loaded.")
-    read_safetensors(RangeReader.from_path(weights))
+    check_header(weights)
     tensors = load_file(weights, device=device)
-    if "linear.weight" not in tensors:
-        raise LoadFailed(f"{folder.name}/model.safetensors has no tensor linear.weight")
-    bias = tensors.get("linear.bias")
-    return Dense(tensors["linear.weight"].float(), None if bias is None else bias.float(), activation)
+    wanted = ("linear.weight", "linear.bias") if config.get("bias", True) else ("linear.weight",)
+    if missing := [each for each in wanted if each not in tensors]:
+        raise LoadFailed(f"{folder.name}/model.safetensors has no tensor {missing[0]}")
+    weight, *bias = (tensors[each].float() for each in wanted)
+    return Dense(weight, bias[0] if bias else None, _ACTIVATIONS[name])

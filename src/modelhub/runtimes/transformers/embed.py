@@ -3,27 +3,30 @@
 Pooling: `sentence_transformers/sentence_transformer/modules/pooling.py`; dense layers: `dense.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from modelhub.errors import LoadFailed
+from modelhub.errors import InvalidInput, LoadFailed
 from modelhub.facts import Call, Device, JsonDict
 from modelhub.runtimes.base import Bundle, Capabilities, Instance
 from modelhub.runtimes.embedding import embed_result, normalizes, prompted, text_too_long
 from modelhub.runtimes.serial import SerialInstance
-from modelhub.runtimes.transformers.dense import Dense, read_dense
-from modelhub.runtimes.transformers.library import open_model
-from modelhub.runtimes.transformers.options import TransformersOptions
+from modelhub.runtimes.transformers.dense import read_dense
+from modelhub.runtimes.transformers.library import empty_cache, open_model
+from modelhub.runtimes.transformers.memory import TOGETHER
+from modelhub.runtimes.transformers.options import TransformersOptions, context_length
 from modelhub.runtimes.transformers.pooling import pool
+from modelhub.runtimes.transformers.steps import Step, steps_of, unknown_steps
 from modelhub.runtimes.turn import Say
 from modelhub.tasks import EmbedRequest, Request
 
-_KNOWN = ("Transformer", "Pooling", "Dense", "Normalize")
-_TOGETHER = 16
-"""Texts that are computed in one go, and so the longest time between two looks at the call."""
+_COUNTED = 256
+"""Texts whose tokens are counted between two looks at the call."""
+
+Layer = Callable[[Any], Any]
 
 
 def load_embedder(bundle: Bundle, device: Device, options: TransformersOptions) -> Instance:
@@ -32,21 +35,22 @@ def load_embedder(bundle: Bundle, device: Device, options: TransformersOptions) 
     Raises:
         LoadFailed: for steps that are not known.
     """
-    steps = _steps(bundle.model.details)
-    if unknown := [kind for kind, _ in steps if kind not in _KNOWN]:
-        raise LoadFailed(
-            f"its modules.json has a step that is not known: {', '.join(unknown)}",
-            hint=f"Known are {', '.join(_KNOWN)}.",
-        )
+    details = bundle.model.details
+    if unknown := unknown_steps(details):
+        raise LoadFailed(unknown)
+    layers = [_layer(step, bundle.roots["model"], device) for step in steps_of(details)]
     tokenizer, model = open_model("AutoModel", bundle, device, options.dtype)
-    root = next(iter(bundle.roots.values()))
-    dense = [read_dense(root / path, device.name) for kind, path in steps if kind == "Dense"]
-    return EmbedInstance(tokenizer, model, dense, bundle.model.details)
+    if model.config.is_encoder_decoder:
+        model = model.get_encoder()
+    if tokenizer.pad_token is None:  # the mask hides it, whichever it is
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    limit = context_length(options.n_ctx, text_limit(tokenizer, model, details))
+    return EmbedInstance(tokenizer, model, layers, details, limit)
 
 
-def _steps(details: JsonDict) -> list[tuple[str, Path]]:
-    modules: Any = details.get("modules") or []
-    return [(str(module["type"]), Path(str(module["path"]))) for module in modules]
+def _layer(step: Step, root: Path, device: Device) -> Layer:
+    normalize: Layer = torch.nn.functional.normalize
+    return normalize if step.kind == "Normalize" else read_dense(root / step.path, device.name)
 
 
 class EmbedInstance(SerialInstance):
@@ -54,40 +58,48 @@ class EmbedInstance(SerialInstance):
 
     engine = "transformers"
 
-    def __init__(self, tokenizer: Any, model: Any, dense: list[Dense], details: JsonDict) -> None:
-        limit = _limit(tokenizer, model, details)
+    def __init__(
+        self, tokenizer: Any, model: Any, layers: Sequence[Layer], details: JsonDict, limit: int
+    ) -> None:
         super().__init__(Capabilities(context_length=limit), (EmbedRequest,))
         self._tokenizer = tokenizer
         self._model: Any = model
-        self._dense = dense
+        self._layers = layers
         self._details = details
+        self._limit = limit
 
     def work(self, request: Request, call: Call, say: Say) -> None:  # noqa: ARG002 - `say` looks at it
         assert isinstance(request, EmbedRequest)
         texts = prompted(request, self._details)
-        lengths = self._check(texts, truncate=request.truncate)
-        rows: list[Any] = [None] * len(texts)
-        for group in _groups(lengths):
+        lengths: list[int] = []
+        for begin in range(0, len(texts), _COUNTED):
             if say(None):
                 return
-            skipped = self._skipped(request)
+            lengths += self._count(texts, begin, truncate=request.truncate)
+        skipped = self._skipped(request)
+        rows: list[Any] = [None] * len(texts)
+        for group in groups(lengths):
+            if say(None):
+                return
             vectors = self._embed([texts[at] for at in group], skipped)
             for at, vector in zip(group, vectors, strict=True):
                 rows[at] = vector
         say(embed_result(rows, sum(lengths), normalize=normalizes(request, self._details)))
 
-    def _check(self, texts: Sequence[str], *, truncate: bool) -> list[int]:
-        """The tokens that each text takes.
+    def _count(self, texts: Sequence[str], begin: int, *, truncate: bool) -> Iterator[int]:
+        """The tokens that each of the next texts takes.
 
         Raises:
             ContextTooLong: for one that does not fit.
+            InvalidInput: for one of which the tokenizer leaves nothing.
         """
-        limit = self.capabilities.context_length
-        lengths = [len(row) for row in self._tokenizer(list(texts), verbose=False)["input_ids"]]
-        for index, length in enumerate(lengths):
-            if limit is not None and length > limit and not truncate:
-                raise text_too_long(index, length, limit)
-        return [min(length, limit or length) for length in lengths]
+        rows = self._tokenizer(list(texts[begin : begin + _COUNTED]), verbose=False)["input_ids"]
+        for index, length in enumerate(map(len, rows), begin):
+            if length == 0:
+                raise InvalidInput(f"texts.{index} has no tokens", field="texts", index=index)
+            if length > self._limit and not truncate:
+                raise text_too_long(index, length, self._limit)
+            yield min(length, self._limit)
 
     def _skipped(self, request: EmbedRequest) -> int:
         """Tokens at the begin of each text that are not pooled: its prompt, where the repository says so."""
@@ -99,41 +111,59 @@ class EmbedInstance(SerialInstance):
         ends = bool(tokens) and tokens[-1] in self._tokenizer.all_special_ids
         return len(tokens) - 1 if ends else len(tokens)
 
-    def _embed(self, texts: list[str], skipped: int) -> Iterator[Any]:
-        limit = self.capabilities.context_length
+    def _embed(self, texts: list[str], skipped: int) -> Any:
+        """Vectors, (texts, dimensions). Padded on the right, where it moves no token from its place."""
         inputs = self._tokenizer(
-            texts, padding=True, truncation=limit is not None, max_length=limit, return_tensors="pt"
+            texts,
+            padding=True,
+            padding_side="right",
+            truncation=True,
+            max_length=self._limit,
+            return_tensors="pt",
         ).to(self._model.device)
         with torch.inference_mode():
             states = self._model(**inputs).last_hidden_state.float()
             mask = inputs["attention_mask"].clone()
-            if skipped:
-                _skip(mask, skipped)
+            mask[:, :skipped] = 0
             vectors = pool(str(self._details.get("pooling", "mean")), states, mask)
-            for layer in self._dense:
+            for layer in self._layers:
                 vectors = layer(vectors)
-        yield from vectors.cpu().numpy()
+        return vectors.cpu().numpy()
 
     def release(self) -> None:
-        self._model = None
-        self._dense = []
+        device, self._model = self._model.device.type, None
+        self._layers = ()
+        empty_cache(device)
 
 
-def _skip(mask: Any, count: int) -> None:
-    """Take the first `count` tokens of each text out of the mask, on whichever side it is padded."""
-    order = mask.cumsum(dim=1)
-    mask[(order <= count) & (mask == 1)] = 0
+def text_limit(tokenizer: Any, model: Any, details: JsonDict) -> int | None:
+    """Tokens that a text may have: as the repository says, and never more than there are positions."""
+    stated = details.get("max_input")
+    if stated is None and tokenizer.model_max_length < 1 << 30:
+        stated = tokenizer.model_max_length
+    sizes = (stated, positions(model))
+    return min((size for size in sizes if isinstance(size, int)), default=None)
 
 
-def _limit(tokenizer: Any, model: Any, details: JsonDict) -> int | None:
-    stated = [details.get("max_input"), getattr(model.config, "max_position_embeddings", None)]
-    if tokenizer.model_max_length < 1 << 30:
-        stated.append(tokenizer.model_max_length)
-    return min((size for size in stated if isinstance(size, int)), default=None)
+def positions(model: Any) -> int | None:
+    """Places for tokens in the model.
+
+    RoBERTa and its kin count them from behind the padding's, and have so many fewer than the table's
+    length (`create_position_ids_from_input_ids`).
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return int(module.num_embeddings) - int(module.padding_idx) - 1
+    found: int | None = getattr(model.config, "max_position_embeddings", None)
+    return found
 
 
-def _groups(lengths: Sequence[int]) -> Iterator[list[int]]:
+def groups(lengths: Sequence[int], most: int = TOGETHER) -> Iterator[list[int]]:
     """Indices of texts to compute together: of like length, so that little is padding."""
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    for begin in range(0, len(order), _TOGETHER):
-        yield order[begin : begin + _TOGETHER]
+    group: list[int] = []
+    for at in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        if group and lengths[group[0]] * (len(group) + 1) > most:
+            yield group
+            group = []
+        group.append(at)
+    yield group

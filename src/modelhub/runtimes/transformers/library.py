@@ -1,6 +1,9 @@
-"""The libraries: opened quietly, and without a word to any network."""
+"""The libraries: opened quietly, one model at a time, and without a word to any network."""
 
+import functools
+import gc
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +20,10 @@ from modelhub.runtimes.transformers.files import (
     variant_of,
 )
 
-_kept: list[Any] = []
+_LOADING = threading.Lock()
+"""What the library sets while it loads (its log level, PyTorch's default dtype, warnings) is set for
+the whole process: two loads at once would each put back what the other had set.
+"""
 
 
 def open_model(kind: str, bundle: Bundle, device: Device, dtype: str) -> tuple[Any, Any]:
@@ -25,53 +31,88 @@ def open_model(kind: str, bundle: Bundle, device: Device, dtype: str) -> tuple[A
 
     Raises:
         LoadFailed: with the library's own error as its cause, also when a weight is missing.
-        FormatError, RemoteCodeRefused
+        RemoteCodeRefused
     """
     files = check_weights(bundle)
     check_code(bundle)
     import torch
     import transformers
 
-    how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": bundle.code_allowed}
-    folder = str(model_folder(bundle))
-    with _quiet(transformers), _own_modules(allowed=bundle.code_allowed):
+    # On CPUs half precision is slow, and some operations do not have it at all.
+    chosen = "float32" if dtype == "auto" and device.kind == "cpu" else dtype
+    with (
+        _LOADING,
+        _quiet(transformers),
+        _own_modules(allowed=bundle.code_allowed),
+        torch.random.fork_rng(devices=[]),  # it draws numbers for weights that a file lacks
+    ):
         try:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
-            model, loaded = getattr(transformers, kind).from_pretrained(
-                folder,
-                use_safetensors=True,
-                variant=variant_of(files),
-                dtype=dtype,
-                output_loading_info=True,
-                **how,
-            )
+            tokenizer, model, loaded = _open(transformers, kind, bundle, files, chosen)
+            _check_complete(model, loaded)
+            return tokenizer, model.to(device.name).eval()
+        except LoadFailed:
+            raise
         except Exception as error:
             raise LoadFailed(
                 f"transformers could not load {bundle.variant.components[0].repo}: {_first(error)}"
             ) from error
-    _check_complete(loaded)
-    return tokenizer, _on_device(torch, model, device, dtype)
 
 
-def _on_device(torch: Any, model: Any, device: Device, dtype: str) -> Any:
-    """The model, ready. CPUs compute half precision slowly, and some operations not at all."""
-    if dtype == "auto" and device.kind == "cpu" and model.dtype in {torch.float16, torch.bfloat16}:
-        model = model.float()
-    return model.to(device.name).eval()
+def _open(
+    transformers: Any, kind: str, bundle: Bundle, files: tuple[Path, ...], dtype: str
+) -> tuple[Any, Any, Any]:
+    folder = str(model_folder(bundle))
+    how: dict[str, Any] = {"local_files_only": True, "trust_remote_code": bundle.code_allowed}
+    config = transformers.AutoConfig.from_pretrained(folder, **how)
+    _keep_to_itself(config)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
+    if kind == "AutoModel" and config.model_type in {"t5", "mt5", "umt5"}:
+        kind = "AutoModelForTextEncoding"  # embedders of these families have no decoder
+    model, loaded = getattr(transformers, kind).from_pretrained(
+        folder,
+        config=config,
+        use_safetensors=True,
+        variant=variant_of(files),
+        dtype=dtype,
+        output_loading_info=True,
+        **how,
+    )
+    return tokenizer, model, loaded
 
 
-def _check_complete(loaded: Any) -> None:
+def _keep_to_itself(config: Any) -> None:
+    """A configuration may name a kernel of another repository, which would be downloaded and run, or a
+    file with other weights than those that were checked.
+
+    Raises:
+        LoadFailed: for packed weights, which need a package, and often a kernel, of their own.
+    """
+    config._attn_implementation = None  # noqa: SLF001 - sets it for the parts of a model too
+    config._experts_implementation = None  # noqa: SLF001
+    config.transformers_weights = None
+    if packed := getattr(config, "quantization_config", None):
+        method = packed.get("quant_method") if isinstance(packed, dict) else None
+        raise LoadFailed(
+            f"its weights are packed ({method or 'quantization_config'}), which is not supported",
+            hint="Take the repository with plain weights, or a GGUF file.",
+        )
+
+
+def _check_complete(model: Any, loaded: Any) -> None:
     """The library makes up what is missing, and says so in a log: that is no model.
+
+    A pooler is not used where texts are embedded, and often left out.
 
     Raises:
         LoadFailed
     """
     for what in ("missing_keys", "mismatched_keys", "error_msgs"):
-        if found := sorted(map(str, loaded.get(what) or ())):
+        found = sorted(map(str, loaded.get(what) or ()))
+        if not model.can_generate():
+            found = [each for each in found if not each.startswith("pooler.")]
+        if found:
             shown = ", ".join(found[:3]) + (" …" if len(found) > 3 else "")
-            raise LoadFailed(
-                f"the weights do not fit the model: {what.replace('_', ' ')} {shown}"
-            ) from None
+            raise LoadFailed(f"the weights do not fit the model: {what.replace('_', ' ')} {shown}")
 
 
 def _first(error: Exception) -> str:
@@ -106,11 +147,24 @@ def _own_modules(*, allowed: bool) -> Iterator[None]:
         return
     from transformers import dynamic_module_utils as dynamic
 
-    folder = tempfile.TemporaryDirectory(prefix="modelhub-code-", ignore_cleanup_errors=True)
-    _kept.append(folder)  # imported modules are read from it as long as the process lives
     before = dynamic.HF_MODULES_CACHE
-    dynamic.HF_MODULES_CACHE = str(Path(folder.name))
+    dynamic.HF_MODULES_CACHE = _code_folder().name
     try:
         yield
     finally:
         dynamic.HF_MODULES_CACHE = before
+
+
+@functools.cache
+def _code_folder() -> "tempfile.TemporaryDirectory[str]":
+    """One for the process and as long as it lives: what was imported from it may import more."""
+    return tempfile.TemporaryDirectory(prefix="modelhub-code-", ignore_cleanup_errors=True)
+
+
+def empty_cache(device: str) -> None:
+    """Give back what PyTorch keeps of a device's memory after a model is gone; `device` is its kind."""
+    import torch
+
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()

@@ -7,15 +7,13 @@ from typing import Any
 from modelhub.errors import RuntimeNotInstalled
 from modelhub.facts import Device, Model, Variant
 from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support
+from modelhub.runtimes.transformers.memory import EMBED, predicted_bytes
 from modelhub.runtimes.transformers.options import TransformersOptions
+from modelhub.runtimes.transformers.steps import unknown_steps
 from modelhub.tasks import build_request
-
-EMBED = "feature-extraction"
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _STORED = {"fp32": 4, "fp16": 2, "bf16": 2}
-_PROGRAM = 512 << 20
-"""Bytes for PyTorch itself, once it has run a model."""
 
 
 class TransformersRuntime(Runtime):
@@ -41,19 +39,23 @@ class TransformersRuntime(Runtime):
             return Support(ok=False, reason=f"{self.name} does not run on {device.name}")
         if variant.format == "pytorch":
             return Support(ok=False, reason=f"{self.name} loads no pickles, only safetensors")
+        if packed := model.details.get("quantization"):
+            return Support(
+                ok=False, reason=f"{self.name} loads plain weights; these are packed ({packed})"
+            )
+        if model.task == EMBED and (unknown := unknown_steps(model.details)):
+            return Support(ok=False, reason=unknown)
         return super().supports(model, variant, device)
 
     def footprint(
         self, model: Model, variant: Variant, device: Device, options: Mapping[str, Any]
     ) -> Footprint:
-        """Weights in the type that they are computed in, a context of half-precision keys and values
-        (`accelerate estimate-memory` counts the weights alike), a tenth more, and PyTorch itself.
-        """
+        """See `memory.py`."""
         stored = _STORED.get(str(variant.precision), 2)
-        wanted = options.get("dtype", "auto")
-        computed = _BYTES.get(str(wanted), 4 if device.kind == "cpu" else stored)
-        weights = variant.bytes * max(computed, 1) // stored
-        return Footprint(total=(weights + _cache(model, computed)) * 11 // 10 + _PROGRAM)
+        computed = _BYTES.get(str(options.get("dtype")), 4 if device.kind == "cpu" else stored)
+        return Footprint(
+            total=predicted_bytes(model, variant.bytes * computed // stored, computed, options)
+        )
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         build_request(TransformersOptions, **options)
@@ -68,13 +70,3 @@ class TransformersRuntime(Runtime):
 
         load = load_embedder if bundle.model.task == EMBED else load_chat
         return load(bundle, device, chosen)
-
-
-def _cache(model: Model, element: int) -> int:
-    """Bytes of keys and values for the model's context, at most 8,192 tokens of it."""
-    sizes = [model.details.get(name) for name in ("layers", "kv_heads", "key_length")]
-    numbers = [size for size in sizes if isinstance(size, int)]
-    if len(numbers) < len(sizes):
-        return 0
-    layers, heads, length = numbers
-    return 2 * layers * heads * length * min(model.context_length or 8192, 8192) * element

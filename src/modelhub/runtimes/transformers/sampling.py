@@ -1,15 +1,55 @@
 """How the next token is drawn, without a word to PyTorch's own generators, which are the program's."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.generation import (
+    MinPLogitsWarper,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
 from modelhub.tasks import ChatRequest
+
+_COLDEST = 1e-6
+"""Below it, scores divided by the temperature would no longer be numbers."""
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a repository's `generation_config.json` says of how its answers are written.
+
+    `temperature` 0 is for a repository that does not ask for draws. `ends` are the tokens that end an
+    answer. What else may stand in that file (beams, assistants, caches) changes how, not what.
+    """
+
+    ends: frozenset[int] = frozenset()
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    no_repeat_ngram_size: int | None = None
+    suppress_tokens: list[int] | None = None
+
+
+def usual_of(config: Any, tokenizer: Any) -> Usual:
+    """What the library has read of the file, of a model whose tokenizer ends texts with its own token."""
+    found = config.eos_token_id
+    ends = {*(found if isinstance(found, list) else [found]), tokenizer.eos_token_id} - {None}
+    drawn: dict[str, Any] = {}
+    if config.do_sample:
+        drawn = {name: getattr(config, name) for name in ("top_k", "top_p", "min_p")}
+        drawn["temperature"] = 1.0 if config.temperature is None else float(config.temperature)
+    return Usual(
+        frozenset(ends),
+        repetition_penalty=config.repetition_penalty,
+        no_repeat_ngram_size=config.no_repeat_ngram_size,
+        suppress_tokens=config.suppress_tokens,
+        **drawn,
+    )
 
 
 class Draw(LogitsProcessor):
@@ -26,21 +66,20 @@ class Draw(LogitsProcessor):
         return torch.full_like(scores, float("-inf")).scatter(1, drawn, 0.0)
 
 
-def processors(request: ChatRequest, usual: GenerationConfig, device: Any) -> LogitsProcessorList:
+def processors(request: ChatRequest, usual: Usual, device: Any) -> LogitsProcessorList:
     """What shapes the scores of each token: as asked, else as the repository's own defaults."""
-    sampled = bool(usual.do_sample)
-    temperature = request.temperature
-    if temperature is None:
-        temperature = float(usual.temperature or 1.0) if sampled else 0.0
+    temperature = usual.temperature if request.temperature is None else request.temperature
     if temperature == 0:
         return LogitsProcessorList()
-    top_k = request.top_k if request.top_k is not None else (usual.top_k if sampled else None)
-    top_p = request.top_p if request.top_p is not None else (usual.top_p if sampled else None)
-    chain = LogitsProcessorList([TemperatureLogitsWarper(temperature)])
+    top_k = usual.top_k if request.top_k is None else request.top_k
+    top_p = usual.top_p if request.top_p is None else request.top_p
+    chain = LogitsProcessorList([TemperatureLogitsWarper(max(temperature, _COLDEST))])
     if top_k:
         chain.append(TopKLogitsWarper(top_k=top_k))
     if top_p is not None and top_p < 1:
         chain.append(TopPLogitsWarper(top_p=top_p))
+    if usual.min_p:
+        chain.append(MinPLogitsWarper(min_p=usual.min_p))
     chain.append(Draw(_generator(request.seed, device)))
     return chain
 
