@@ -35,6 +35,7 @@
     │   ├── LoadFailed
     │   ├── RemoteCodeRefused               a repository wants to run code that nobody allowed
     │   └── EngineError                     the engine failed while it worked
+    │       ├── OutputInvalid               the answer is not what its format says
     │       └── ProcessLost                 the process that held the model is gone
     ├── DoesNotFit                          not enough memory, with the arithmetic
     ├── Cancelled
@@ -72,6 +73,7 @@ __all__ = [
     "ModelHubError",
     "NotFound",
     "Offline",
+    "OutputInvalid",
     "ProcessLost",
     "RegistryError",
     "RemoteCodeRefused",
@@ -314,6 +316,15 @@ class EngineError(RuntimeProblem):
     """The engine failed while it worked on a request."""
 
     code = "engine_error"
+
+
+class OutputInvalid(EngineError):
+    """The answer is not what its response format says; its content is in no text of this error.
+
+    ``details``: finish_reason.
+    """
+
+    code = "output_invalid"
 
 
 class ProcessLost(EngineError):

@@ -43,12 +43,16 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the caller asked for; `None` and `()` leave it to the planner."""
+    """What the caller asked for; `None` and `()` leave it to the planner.
+
+    `bound` is the response format that the answer must have, `json_object` or `json_schema`.
+    """
 
     task: str | None = None
     tags: tuple[str, ...] = ()
     variant: str | None = None
     runtime: str | None = None
+    bound: str | None = None
 
 
 def candidates(report: Report, wish: Wish) -> tuple[Pair, ...]:

@@ -271,6 +271,9 @@ def chat(
     stop: Annotated[
         list[str] | None, typer.Option(help="Text that ends the answer; may repeat.")
     ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="File with the JSON schema that the answer must fit.")
+    ] = None,
     variant: VariantName = None,
     runtime: RuntimeName = None,
     device: DeviceName = None,
@@ -279,7 +282,7 @@ def chat(
     as_json: AsJson = False,
 ) -> None:
     """Ask a chat model; without a prompt on a terminal, talk with it line by line."""
-    from modelhub.cli.chat import Talk
+    from modelhub.cli.chat import Talk, read_schema
 
     params: dict[str, Any] = {
         "max_tokens": max_tokens,
@@ -288,6 +291,7 @@ def chat(
         "top_k": top_k,
         "seed": seed,
         "stop": tuple(stop or ()),
+        "response_format": None if schema is None else read_schema(schema),
         "variant": variant,
         "runtime": runtime,
         "device": device,

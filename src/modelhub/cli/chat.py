@@ -1,15 +1,17 @@
 """`modelhub chat`: one question, or a conversation."""
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from modelhub.cli import render
 from modelhub.cli.stdin import read_all
-from modelhub.errors import ModelHubError
+from modelhub.errors import InvalidInput, ModelHubError
 from modelhub.hub import Hub
 from modelhub.tasks import ChatChunk, ChatReply
 
@@ -79,6 +81,25 @@ class Talk:
                 raise
         typer.echo()
         return "".join(pieces)
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """The schema in a file.
+
+    Raises:
+        InvalidInput: for a file that cannot be read or is not a JSON object.
+    """
+    try:
+        schema = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_schema(path, f"cannot be read as JSON: {error}") from error
+    if not isinstance(schema, dict):
+        raise _no_schema(path, f"holds a {type(schema).__name__}, not an object")
+    return schema
+
+
+def _no_schema(path: Path, why: str) -> InvalidInput:
+    return InvalidInput(f"--schema: {path} {why}", hint="Write a JSON schema.", field="schema")
 
 
 def _read_line() -> str | None:

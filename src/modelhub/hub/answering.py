@@ -16,8 +16,17 @@ from modelhub.planner import Wish
 from modelhub.progress import Reporter
 from modelhub.refs import ModelRef
 from modelhub.runtimes import Lease
+from modelhub.runtimes.bound import format_of
 from modelhub.runtimes.guard import check_result, checked_pieces, typed_errors
-from modelhub.tasks import Request, Result, find_task
+from modelhub.tasks import (
+    ChatReply,
+    ChatRequest,
+    Request,
+    Result,
+    checked_chunks,
+    checked_reply,
+    find_task,
+)
 from modelhub.tasks.stream import Stream
 
 
@@ -43,6 +52,8 @@ class Answering:
             with lease as instance, typed_errors(provenance.runtime):
                 result = check_result(provenance.runtime, instance.infer(request, call))
             story.took(getattr(result, "usage", None))
+            if isinstance(result, ChatReply) and isinstance(request, ChatRequest):
+                result = checked_reply(result, request)
             return result.model_copy(update={"provenance": provenance})
 
     def stream(
@@ -59,6 +70,8 @@ class Answering:
                     with typed_errors(provenance.runtime):
                         pieces = lease.instance.stream(request, call)
                     pieces = checked_pieces(provenance.runtime, pieces)
+                    if isinstance(request, ChatRequest):
+                        pieces = checked_chunks(pieces, request)
                 except BaseException:
                     lease.release()
                     raise
@@ -85,7 +98,9 @@ class Answering:
         with show as shown:
             target = self.resolver.resolve(ref, call, shown)
             story.about(target.record.repo.id)
-            wish = Wish(name.subtask or name.id, target.tags, how.variant, how.runtime)
+            wish = Wish(
+                name.subtask or name.id, target.tags, how.variant, how.runtime, format_of(request)
+            )
             lease, provenance = self.serving.serve(target, wish, how, call, shown)
         story.served_by(provenance, lease)
         return lease, provenance

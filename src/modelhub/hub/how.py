@@ -9,7 +9,7 @@ from modelhub.errors import InvalidInput
 from modelhub.facts import ProgressCallback
 from modelhub.planner import nearest
 from modelhub.refs import ModelRef, Precision
-from modelhub.tasks import ChatRequest, EmbedRequest, Request
+from modelhub.tasks import ChatRequest, EmbedRequest, FormatInput, Request
 
 Model = str | os.PathLike[str] | ModelRef
 Shown = bool | ProgressCallback | None
@@ -52,6 +52,7 @@ class ChatParams(Common, total=False):
     top_k: int | None
     seed: int | None
     stop: str | tuple[str, ...] | list[str] | None
+    response_format: FormatInput
 
 
 class EmbedParams(Common, total=False):

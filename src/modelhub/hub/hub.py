@@ -43,6 +43,7 @@ from modelhub.tasks import (
     Request,
     Result,
     TextInput,
+    as_class,
     chat_request,
     embed_request,
     find_task,
@@ -279,12 +280,13 @@ class Hub:
     ) -> ChatReply | Stream[ChatChunk]:
         """Answer a text, or a conversation of OpenAI-style messages.
 
-        `params`: `max_tokens temperature top_p top_k seed stop`, and what every verb takes:
+        `params`: `max_tokens temperature top_p top_k seed stop response_format`, and what every verb takes:
         `variant runtime device timeout options progress`. With `stream=True` the pieces come as
         they are written; leaving the loop stops the engine.
 
         Raises:
             InvalidInput: for empty messages, an unknown role, a parameter out of range.
+            OutputInvalid: for an answer that is not what `response_format` says.
             ContextTooLong, RepositoryNotFound, VariantNotFound, TaskNotSupported,
             RuntimeNotInstalled, DoesNotFit, IntegrityError, DeadlineExceeded
         """
@@ -294,7 +296,7 @@ class Hub:
             return self._stream("text-generation", model, request, how)
         reply = self._run("text-generation", model, request, how)
         assert isinstance(reply, ChatReply)
-        return reply
+        return as_class(reply, sampling.get("response_format"))
 
     def embed(
         self, model: Model | None, texts: TextInput, /, **params: Unpack[EmbedParams]

@@ -39,7 +39,17 @@ from modelhub.planner import (
     make_plan,
 )
 from modelhub.registry.introspect import metadata_wanted
-from modelhub.runtimes import Bundle, Instance, InstanceKey, Instances, Lease, Runtimes, devices
+from modelhub.runtimes import (
+    Bundle,
+    Instance,
+    InstanceKey,
+    Instances,
+    Lease,
+    Runtimes,
+    Support,
+    devices,
+)
+from modelhub.runtimes.bound import cannot_bind
 from modelhub.runtimes.hosts import Hosts, Order
 from modelhub.runtimes.processes import process_mark
 from modelhub.store import Store
@@ -104,10 +114,11 @@ class Serving:
         pairs = candidates(target.report, wish)
         for view in self.runtimes.views():
             if view.tasks:  # else it is broken, and says so where runtimes are listed
-                yield from (self._offer(view, *pair, device, options) for pair in pairs)
+                yield from (self._offer(wish, view, *pair, device, options) for pair in pairs)
 
     def _offer(
         self,
+        wish: Wish,
         view: RuntimeView,
         model: Model,
         variant: Variant,
@@ -122,6 +133,8 @@ class Serving:
         try:
             runtime = self.runtimes.load(view.name)
             support = runtime.supports(model, variant, device)
+            if wish.bound is not None and wish.bound not in runtime.response_formats:
+                support = Support(ok=False, reason=cannot_bind(view.name, wish.bound))
             memory = runtime.footprint(model, variant, device, options).total
         except Exception as error:
             # A plugin that fails here is only not to be had; the others are.

@@ -160,7 +160,8 @@ class Runtime(ABC):
     command that brings them; `priority` orders runtimes that could all do it, higher first; an
     `explicit` runtime is taken only when a caller names it; one that is `isolated` is loaded in a
     process of its own, whatever the Hub's host, because what it does to its process is not to be
-    shared.
+    shared; `response_formats` are those to which it can bind the answer of a chat (`json_object`,
+    `json_schema`): a request for another is never ignored, but refused.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -172,6 +173,7 @@ class Runtime(ABC):
     priority: ClassVar[int] = 0
     explicit: ClassVar[bool] = False
     isolated: ClassVar[bool] = False
+    response_formats: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:

@@ -179,7 +179,7 @@ def _wrong(runtime: object, name: str) -> str:
         return f"is not a subclass of modelhub.runtimes.Runtime but {type(runtime).__name__!r}"
     if runtime.api_version != API_VERSION:
         return f"has api_version {runtime.api_version!r}, and this modelhub speaks {API_VERSION}"
-    for attribute in ("tasks", "formats", "requires"):
+    for attribute in ("tasks", "formats", "requires", "response_formats"):
         value = getattr(runtime, attribute, None)
         if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
             return f"has no tuple of texts {attribute!r}, but {value!r:.80}"

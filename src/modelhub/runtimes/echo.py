@@ -23,6 +23,7 @@ from modelhub.runtimes.base import (
     Runtime,
     Support,
 )
+from modelhub.runtimes.bound import check_format
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
@@ -92,6 +93,7 @@ class EchoInstance(Instance):
     def stream(self, request: Request, call: Call) -> Iterator[ChatChunk]:
         if not isinstance(request, ChatRequest):
             raise TaskNotSupported("echo can only chat", hint="It serves text-generation.")
+        check_format(request, "echo", ())
         self._check(call)
         return self._chunks(request, call)
 

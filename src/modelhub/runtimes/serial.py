@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from modelhub.errors import Cancelled, EngineError, TaskNotSupported
 from modelhub.facts import Call
 from modelhub.runtimes.base import Capabilities, Instance
+from modelhub.runtimes.bound import check_format
 from modelhub.runtimes.gate import Gate
 from modelhub.runtimes.turn import Say, Turn
 from modelhub.tasks import ChatRequest, Request, Result, join_chunks
@@ -23,15 +24,22 @@ where a stream that was written to its end but not read to its end is in nobody'
 class SerialInstance(Instance):
     """A loaded model whose engine blocks a thread while it answers, one request at a time.
 
-    Subclasses say what `kinds` of request they serve, do the `work` of one, and `release` the model.
+    Subclasses say what `kinds` of request they serve, and to which `formats` they can bind an answer
+    (`Runtime.response_formats`); they do the `work` of one, and `release` the model.
     `engine` is its name in errors.
     """
 
     engine: ClassVar[str]
 
-    def __init__(self, capabilities: Capabilities, kinds: tuple[type[Request], ...]) -> None:
+    def __init__(
+        self,
+        capabilities: Capabilities,
+        kinds: tuple[type[Request], ...],
+        formats: tuple[str, ...] = (),
+    ) -> None:
         self.capabilities = capabilities.model_copy(update={"max_concurrency": QUEUE})
         self._kinds = kinds
+        self._formats = formats
         self._gate = Gate(1)
         self._lock = threading.RLock()
         self._turns: weakref.WeakSet[Turn] = weakref.WeakSet()
@@ -67,6 +75,7 @@ class SerialInstance(Instance):
                 f"this model on {self.engine} cannot serve a {type(request).__name__}",
                 hint=f"It serves a {served}.",
             )
+        check_format(request, self.engine, self._formats)
         if self._closed:
             raise _unloaded()
         return self._answer_in_turn(request, call, whole=whole)

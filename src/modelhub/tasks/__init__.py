@@ -2,7 +2,9 @@
 
 from modelhub.tasks.base import Request, Result, build_request
 from modelhub.tasks.embedding import EmbedRequest, EmbedResult, TextInput, embed_request
+from modelhub.tasks.formats import FormatInput, ResponseFormat, read_format
 from modelhub.tasks.names import TASKS, TaskName, find_task
+from modelhub.tasks.structured import as_class, checked_chunks, checked_reply
 from modelhub.tasks.text import (
     ChatChunk,
     ChatReply,
@@ -24,17 +26,23 @@ __all__ = [
     "EmbedRequest",
     "EmbedResult",
     "FinishReason",
+    "FormatInput",
     "Message",
     "MessageInput",
     "Request",
+    "ResponseFormat",
     "Result",
     "Role",
     "TaskName",
     "TextInput",
     "Usage",
+    "as_class",
     "build_request",
     "chat_request",
+    "checked_chunks",
+    "checked_reply",
     "embed_request",
     "find_task",
     "join_chunks",
+    "read_format",
 ]

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from modelhub.errors import InvalidInput
 from modelhub.facts import Fact, Provenance
 from modelhub.tasks.base import Request, Result, build_request
+from modelhub.tasks.formats import ResponseFormat, read_format
 
 MessageInput = str | Iterable["Mapping[str, Any] | Message"]
 
@@ -102,6 +103,11 @@ class ChatRequest(Request):
         (), max_length=16, description="Up to 16 texts; writing ends before the first that appears."
     )
 
+    response_format: ResponseFormat | None = Field(
+        None,
+        description="A JSON schema, a pydantic class, or OpenAI's response_format; None takes any text.",
+    )
+
     @field_validator("stop", mode="before")
     @classmethod
     def _one_or_many(cls, stop: Any) -> Any:
@@ -117,12 +123,17 @@ class ChatRequest(Request):
 
 
 class ChatReply(Result):
-    """The model's answer. `reasoning` is what a thinking model wrote before it, if anything."""
+    """The model's answer. `reasoning` is what a thinking model wrote before it, if anything.
+
+    `parsed` is the value of a text that was bound to a `response_format`: plain JSON, or an instance
+    of the pydantic class that was given.
+    """
 
     text: str
     finish_reason: FinishReason
     usage: Usage
     reasoning: str = ""
+    parsed: Any = None
 
     def __str__(self) -> str:
         return self.text
@@ -160,6 +171,8 @@ def chat_request(messages: MessageInput, **params: Any) -> ChatRequest:
     Raises:
         InvalidInput: for no messages, an unknown role, a parameter out of range or unknown.
     """
+    if "response_format" in params:
+        params["response_format"] = read_format(params["response_format"])
     return build_request(ChatRequest, messages=_messages(messages), **params)
 
 

@@ -284,6 +284,13 @@ class Abrupt(TokensInstance):
         yield last.model_copy(update={"text": text.text})
 
 
+class Ignoring(TokensInstance):
+    """Takes a response format for a remark."""
+
+    def infer(self, request: Request, call: Call) -> Any:
+        return super().infer(request.model_copy(update={"response_format": None}), call)
+
+
 class Endless(TokensInstance):
     """Knows no limit and no stop."""
 

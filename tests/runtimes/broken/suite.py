@@ -55,6 +55,7 @@ CHAT: dict[str, Any] = {
     "left_streams_leave_nothing_behind": chat.Threads,
     "a_reply_says_why_it_ended_and_what_it_took": chat.Miscounting,
     "the_last_piece_says_why_it_ended_and_what_it_took": chat.Abrupt,
+    "a_response_format_binds_or_is_refused": chat.Ignoring,
     "max_tokens_cuts": chat.Endless,
     "stop_cuts_before_the_first_that_appears": chat.Endless,
 }

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from modelhub.errors import InvalidInput, RuntimeNotInstalled
 from modelhub.facts import Device, Model, Variant
 from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support
+from modelhub.runtimes.llama.bound import RESPONSE_FORMATS
 from modelhub.runtimes.llama.context import DEFAULT_CONTEXT, context_size, rounded
 from modelhub.runtimes.llama.files import check_headers, gguf_files
 from modelhub.runtimes.llama.loading import Loading
@@ -24,6 +25,7 @@ class LlamaRuntime(Runtime):
 
     tasks = ("text-generation", EMBED)
     formats = ("gguf",)
+    response_formats = RESPONSE_FORMATS
     distribution: ClassVar[str]
 
     @abstractmethod

@@ -7,6 +7,7 @@ from modelhub.errors import ModelHubError
 from modelhub.facts import Call
 from modelhub.runtimes.base import Capabilities
 from modelhub.runtimes.llama import Loading
+from modelhub.runtimes.llama.bound import RESPONSE_FORMATS
 from modelhub.runtimes.llama.embedding import embed
 from modelhub.runtimes.llama_server.embedder import ServerEmbedder
 from modelhub.runtimes.llama_server.engine import Engine
@@ -24,7 +25,8 @@ class LlamaServerInstance(SerialInstance):
     def __init__(self, engine: Engine, loading: Loading) -> None:
         embeds = loading.pooling is not None
         capabilities = Capabilities(streaming=not embeds, context_length=loading.n_ctx)
-        super().__init__(capabilities, (EmbedRequest if embeds else ChatRequest,))
+        kinds = (EmbedRequest,) if embeds else (ChatRequest,)
+        super().__init__(capabilities, kinds, RESPONSE_FORMATS)
         self._engine = engine
         self._loading = loading
         self._embedder = ServerEmbedder(engine) if embeds else None

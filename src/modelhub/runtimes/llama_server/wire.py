@@ -40,7 +40,16 @@ def payload(request: ChatRequest) -> dict[str, Any]:
         "return_progress": True,  # a message for each batch of the prompt: a chance to stop it
         "cache_prompt": True,
         **{name: value for name, value in wanted.items() if value is not None},
+        **_bound(request),
     }
+
+
+def _bound(request: ChatRequest) -> dict[str, Any]:
+    """The schema, of which the engine makes a grammar."""
+    schema = request.response_format and request.response_format.bound
+    if schema is None:
+        return {}
+    return {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
 
 
 def read_piece(message: Mapping[str, Any]) -> Piece:

@@ -1,5 +1,6 @@
 """The rules for runtimes that answer piece by piece, and those for chat."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -13,7 +14,7 @@ from modelhub.runtimes.base import Instance
 from modelhub.runtimes.testing.contract import RuntimeContract, rule
 from modelhub.runtimes.testing.subject import Case, Subject, UnknownRequest
 from modelhub.runtimes.testing.watch import Leftovers, left_behind
-from modelhub.tasks import ChatChunk, ChatReply, ChatRequest, FinishReason, Request
+from modelhub.tasks import ChatChunk, ChatReply, ChatRequest, FinishReason, Request, read_format
 
 
 class StreamContract(RuntimeContract):
@@ -201,6 +202,21 @@ class ChatContract(StreamContract):
         reply = self._reply(instance, request)
         assert (reply.text, reply.finish_reason) == (expected, FinishReason.STOP)
         assert self.join(self.pieces(instance, request)) == expected
+
+    @rule
+    def test_a_response_format_binds_or_is_refused(
+        self, subject: Subject, instance: Instance, cases: Sequence[Case]
+    ) -> None:
+        wanted = read_format({"enum": ["snow", "rain"]})
+        request = _with(cases[0].request, response_format=wanted)
+        if "json_schema" in subject.runtime.response_formats:
+            assert json.loads(self._reply(instance, request).text) in {"snow", "rain"}
+            assert json.loads(self.join(self.pieces(instance, request))) in {"snow", "rain"}
+        else:
+            with pytest.raises(TaskNotSupported):
+                instance.infer(request, Call())
+            with pytest.raises(TaskNotSupported):
+                list(instance.stream(request, Call()))
 
     def _reply(self, instance: Instance, request: Request) -> ChatReply:
         reply = self.gives(instance.infer, request, Call())
