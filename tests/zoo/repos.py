@@ -1,18 +1,22 @@
 """The zoo's repositories, as folders: what the tests and the demo serve. Needs gguf, numpy and safetensors; no torch."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from .cases import ZOO, Case, Message, chat_answers
+from .copying import copy_files
+from .embed_repos import EMBED_PRECISIONS, build_embed, build_embed_gguf
 
 __all__ = [
+    "EMBED_PRECISIONS",
     "PRECISIONS",
     "REPOSITORIES",
     "Case",
     "Message",
     "build_chat",
     "build_chat_gguf",
+    "build_embed",
+    "build_embed_gguf",
     "build_zoo",
     "chat_answers",
 ]
@@ -26,10 +30,6 @@ COMMITTED_GGUF = ZOO / "chat-gguf"
 DERIVED = ("f16", "q8_0", "q4_0")
 PRECISIONS = (*DERIVED, "q4_k_m")
 """Of zoo/tiny-chat-GGUF: those made from zoo/tiny-chat when it is built, and all."""
-
-LARGE = ("gguf", "safetensors", "bin", "onnx")
-GIT_ATTRIBUTES = "".join(f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LARGE)
-"""As the hub puts it into every repository; written here, not committed, for it would act on our own."""
 
 
 def build_chat(folder: Path) -> Path:
@@ -56,6 +56,8 @@ def build_chat_gguf(folder: Path, *, shards: int = 1) -> Path:
 REPOSITORIES: dict[str, Callable[[Path], Path]] = {
     "zoo/tiny-chat": build_chat,
     "zoo/tiny-chat-GGUF": build_chat_gguf,
+    "zoo/tiny-embed": build_embed,
+    "zoo/tiny-embed-GGUF": build_embed_gguf,
 }
 """Every repository of the zoo by its public name."""
 
@@ -65,11 +67,3 @@ def build_zoo(root: Path) -> Path:
     for name, build in REPOSITORIES.items():
         build(root / name)
     return root
-
-
-def copy_files(source: Path, folder: Path) -> None:
-    """The files of a committed repository, and the one that is not committed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in sorted(source.iterdir()):
-        shutil.copyfile(file, folder / file.name)
-    (folder / ".gitattributes").write_text(GIT_ATTRIBUTES, encoding="utf-8")
