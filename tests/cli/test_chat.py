@@ -224,3 +224,29 @@ def test_ctrl_c_between_answers_ends_the_conversation(start, terminal):
     chat.send_signal(signal.SIGINT)
     assert chat.communicate(timeout=PATIENCE) == (b"", b"")
     assert chat.returncode == 130
+
+
+def test_an_answer_by_a_schema(run, tmp_path):
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"enum": ["yes", "no"]}')
+    status, out, _ = run("chat", f"{MODEL}:q8_0", QUESTION, "--schema", str(schema))
+    assert status == 0
+    assert json.loads(out) in {"yes", "no"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[]", "holds a list"),
+        ('{"not": {}}', "schema.not"),
+        (None, "No such"),
+    ],
+)
+def test_a_schema_that_is_none(run, tmp_path, content, says):
+    schema = tmp_path / "schema.json"
+    if content is not None:
+        schema.write_text(content)
+    status, out, err = run("chat", f"{MODEL}:q8_0", QUESTION, "--schema", str(schema))
+    assert (status, out) == (1, "")
+    assert says in err
