@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_GUESS = 64
 _MAX_PIECE = 1 << 16
-_EVERY_POSITION = -1
+_LAST = -1
 
 
 class Engine:
@@ -137,7 +137,15 @@ class Engine:
 
     def sample(self, sampler: Any) -> int:
         """The next token."""
-        return int(self._lib.llama_sampler_sample(sampler, self._context, _EVERY_POSITION))
+        return int(self._lib.llama_sampler_sample(sampler, self._context, _LAST))
+
+    def logits(self) -> Any:
+        """How likely each token of the vocabulary is to come next: a copy, float32."""
+        import numpy as np
+
+        count = self._lib.llama_vocab_n_tokens(self.vocabulary)
+        found = self._lib.llama_get_logits_ith(self._context, _LAST)
+        return np.ctypeslib.as_array(found, shape=(count,)).copy()
 
     def vectors(self, texts: Sequence[Sequence[int]]) -> list[Any]:
         """The pooled vector of each text, as the model gives it."""

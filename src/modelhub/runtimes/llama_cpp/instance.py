@@ -7,11 +7,13 @@ from modelhub.errors import LoadFailed
 from modelhub.facts import Call
 from modelhub.runtimes.base import Capabilities
 from modelhub.runtimes.llama import Loading
+from modelhub.runtimes.llama.bound import RESPONSE_FORMATS
 from modelhub.runtimes.llama.context import prompt_too_long
 from modelhub.runtimes.llama.embedding import embed
+from modelhub.runtimes.llama.grammar import request_grammar
 from modelhub.runtimes.llama_cpp.engine import Engine
 from modelhub.runtimes.llama_cpp.prompt import Template, opens_thought
-from modelhub.runtimes.llama_cpp.sampling import sampler
+from modelhub.runtimes.llama_cpp.sampling import drawing
 from modelhub.runtimes.serial import SerialInstance
 from modelhub.runtimes.turn import Say
 from modelhub.runtimes.writing import Writing
@@ -26,7 +28,8 @@ class LlamaCppInstance(SerialInstance):
     def __init__(self, engine: Engine, loading: Loading) -> None:
         embeds = loading.pooling is not None
         capabilities = Capabilities(streaming=not embeds, context_length=loading.n_ctx)
-        super().__init__(capabilities, (EmbedRequest if embeds else ChatRequest,))
+        kinds = (EmbedRequest,) if embeds else (ChatRequest,)
+        super().__init__(capabilities, kinds, RESPONSE_FORMATS)
         self._engine = engine
         self._loading = loading
         try:
@@ -64,6 +67,7 @@ class _Answer:
         self._writing = Writing(request.stop, thinking=thinking)
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._written = 0
+        self._grammar = request_grammar(request, thinking=thinking)
 
     def write(self) -> None:
         """Say it all; ends early when nobody wants it."""
@@ -98,9 +102,9 @@ class _Answer:
         """What the model writes, until the limit or the end of the context."""
         room = self._engine.n_ctx - len(self._prompt)
         most = min(room, self._request.max_tokens or room)
-        with sampler(self._engine, self._request) as chain:
+        with drawing(self._engine, self._request, self._grammar) as draw:
             while self._written < most:
-                token = self._engine.sample(chain)
+                token = draw()
                 self._written += 1
                 yield token
                 if self._written < most:

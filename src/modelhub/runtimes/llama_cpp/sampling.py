@@ -2,10 +2,12 @@
 programs (`common/common.h`: `common_params_sampling`).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any
 
+from modelhub.runtimes.llama_cpp.bound import Grammar
 from modelhub.runtimes.llama_cpp.engine import Engine
 from modelhub.runtimes.llama_cpp.library import library
 from modelhub.tasks import ChatRequest
@@ -19,19 +21,23 @@ _MOST = (1 << 31) - 1
 
 
 @contextmanager
-def sampler(engine: Engine, request: ChatRequest, grammar: str | None = None) -> Iterator[Any]:
-    """A chain of samplers for one answer; `grammar` (GBNF) bounds what can be written."""
+def drawing(engine: Engine, request: ChatRequest, grammar: str | None) -> Iterator[Callable[[], int]]:
+    """What gives the next token of one answer; `grammar` (GBNF) bounds what can be written.
+
+    Raises:
+        InvalidInput: for a grammar that llama.cpp does not take.
+    """
     lib = library()
-    chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-    try:
-        if grammar is not None:
-            bound = lib.llama_sampler_init_grammar(engine.vocabulary, grammar.encode(), b"root")
-            lib.llama_sampler_chain_add(chain, bound)
+    with ExitStack() as stack:
+        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        stack.callback(lib.llama_sampler_free, chain)
         for link in _links(lib, request):
             lib.llama_sampler_chain_add(chain, link)
-        yield chain
-    finally:
-        lib.llama_sampler_free(chain)
+        if grammar is None:
+            yield partial(engine.sample, chain)
+        else:
+            bound = stack.enter_context(closing(Grammar(engine, grammar)))
+            yield partial(bound.draw, chain)
 
 
 def _links(lib: Any, request: ChatRequest) -> Iterator[Any]:
