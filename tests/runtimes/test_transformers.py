@@ -1,44 +1,24 @@
-"""PyTorch by the transformers library: the contract, the zoo to the letter, and what it will not load."""
+"""PyTorch by the transformers library: the contract, the zoo to the letter, sampling and what it costs."""
 
-import json
-import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelhub.errors import (
-    ContextTooLong,
-    InvalidInput,
-    LoadFailed,
-    RemoteCodeRefused,
-)
+from modelhub.errors import ContextTooLong, InvalidInput
 from modelhub.facts import Call, Component, Device, Model, Variant
 from modelhub.runtimes import Bundle, Instance, Parts, find_device
 from modelhub.runtimes.testing import Case, ChatContract, Subject, folder_bundle
 from modelhub.runtimes.transformers import TransformersRuntime
 from modelhub.tasks import FinishReason, Request, chat_request
 from tests.runtimes.contract import on_another_device
+from tests.runtimes.torch_folders import CHAT, change, copy, subject
 from tests.zoo.repos import chat_answers
 
 torch = pytest.importorskip("torch", reason="no PyTorch for this Python")
-
-CHAT = Path(__file__).parents[1] / "zoo" / "chat"
-
-
-def subject(folder: Path = CHAT, **options: object) -> Subject:
-    return Subject(
-        TransformersRuntime(), folder_bundle(folder, "text-generation", "safetensors"), options
-    )
-
-
-def copy(folder: Path) -> Path:
-    return Path(shutil.copytree(CHAT, folder / "chat"))
-
-
-def change(path: Path, **fields: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 class FailingTransformers(TransformersRuntime):
@@ -66,17 +46,11 @@ class Endless(TransformersRuntime):
         forward = instance._model.forward
 
         def slowly(*args: Any, **kwargs: Any) -> Any:
-            _wait(0.02)
+            time.sleep(0.02)
             return forward(*args, **kwargs)
 
         instance._model.forward = slowly
         return instance
-
-
-def _wait(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)
 
 
 class TestTransformers(ChatContract):
@@ -173,175 +147,114 @@ class TestTransformers(ChatContract):
         assert "of another repository" in support.reason
 
     def test_nothing_is_printed_or_changed(self, capfd: Any) -> None:
-        import transformers
-
-        logging = transformers.utils.logging
-        before = (
-            logging.get_verbosity(),
-            logging.is_progress_bar_enabled(),
-            torch.get_num_threads(),
-            torch.get_default_dtype(),
-        )
+        before = _state()
         instance = subject().load()
         instance.infer(chat_request("Hi", temperature=0), Call())
         instance.close()
         assert capfd.readouterr() == ("", "")
-        assert before == (
-            logging.get_verbosity(),
-            logging.is_progress_bar_enabled(),
-            torch.get_num_threads(),
-            torch.get_default_dtype(),
-        )
+        assert before == _state()
+
+    def test_loads_side_by_side_leave_all_as_it_was(self) -> None:
+        before = _state()
+        with ThreadPoolExecutor(4) as pool:
+            for loaded in pool.map(lambda _: subject(dtype="bfloat16").load(), range(4)):
+                loaded.close()
+        assert before == _state()
 
 
-# What it will not load
+def _state() -> tuple[object, ...]:
+    """What of the libraries is the program's to set."""
+    import transformers
 
-
-def test_damaged_weights_never_reach_the_library(tmp_path: Path) -> None:
-    folder = copy(tmp_path)
-    weights = folder / "model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[:8] = (1 << 40).to_bytes(8, "little")
-    weights.write_bytes(data)
-    with pytest.raises(LoadFailed):
-        subject(folder).load()
-
-
-def test_a_model_that_lacks_weights_is_none(tmp_path: Path) -> None:
-    folder = copy(tmp_path)
-    change(folder / "config.json", num_hidden_layers=3)
-    with pytest.raises(LoadFailed, match=r"missing keys model\.layers\.2"):
-        subject(folder).load()
-
-
-def test_weights_of_another_shape(tmp_path: Path) -> None:
-    folder = copy(tmp_path)
-    change(folder / "config.json", intermediate_size=256)
-    with pytest.raises(LoadFailed) as caught:
-        subject(folder).load()
-    assert caught.value.__cause__ is not None or "mismatched" in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("config.json", b"{"), ("config.json", b"[]"), ("tokenizer.json", b"{}"), ("config.json", b"{}")],
-)
-def test_damaged_configurations(tmp_path: Path, name: str, content: bytes) -> None:
-    folder = copy(tmp_path)
-    (folder / name).write_bytes(content)
-    with pytest.raises(LoadFailed):
-        subject(folder).load()
-
-
-def test_a_missing_shard(tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
-    folder = copy(tmp_path)
-    tensors = load_file(folder / "model.safetensors")
-    names = sorted(tensors)
-    (folder / "model.safetensors").unlink()
-    where = {}
-    for number, some in enumerate((names[::2], names[1::2]), 1):
-        file = f"model-{number:05}-of-00002.safetensors"
-        save_file({name: tensors[name] for name in some}, folder / file, {"format": "pt"})
-        where |= dict.fromkeys(some, file)
-    index = {"metadata": {}, "weight_map": where}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    whole = subject(folder).load()
-    case = chat_answers()[0]
-    assert str(whole.infer(chat_request(case.messages, temperature=0), Call())) == case.answer
-    whole.close()
-    (folder / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(LoadFailed):
-        subject(folder).load()
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return Path.touch, (self.path,)
-
-
-def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
-    folder, exploded = copy(tmp_path), tmp_path / "exploded"
-    torch.save({"model.embed_tokens.weight": Bomb(exploded)}, folder / "pytorch_model.bin")
-    subject(folder).load().close()
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(LoadFailed, match=r"no \.safetensors file"):
-        subject(folder).load()
-    weights = folder / "model.safetensors"
-    shutil.copy(folder / "pytorch_model.bin", weights)
-    with pytest.raises(LoadFailed):
-        subject(folder).load()
-    assert not exploded.exists()
-
-
-# Code of a repository's own
-
-CODE = """
-from pathlib import Path
-from transformers import LlamaForCausalLM
-
-Path({canary!r}).touch()
-
-class OwnModel(LlamaForCausalLM):
-    pass
-"""
-
-
-@pytest.fixture
-def with_code(tmp_path: Path) -> tuple[Path, Path]:
-    """A repository whose configuration names code of its own, and the file that this code makes."""
-    folder, canary = copy(tmp_path), tmp_path / "ran"
-    (folder / "own_model.py").write_text(CODE.format(canary=str(canary)))
-    change(folder / "config.json", auto_map={"AutoModelForCausalLM": "own_model.OwnModel"})
-    return folder, canary
-
-
-def test_code_that_nobody_allowed_is_refused(with_code: tuple[Path, Path]) -> None:
-    folder, canary = with_code
-    with pytest.raises(RemoteCodeRefused, match=r"own_model\.OwnModel") as caught:
-        subject(folder).load()
-    assert "modelhub allow-code tests/chat" in caught.value.hint
-    assert not canary.exists()
-
-
-def test_code_in_the_tokenizers_configuration_too(tmp_path: Path) -> None:
-    folder = copy(tmp_path)
-    change(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["tok.Slow", None]})
-    with pytest.raises(RemoteCodeRefused, match=r"tok\.Slow"):
-        subject(folder).load()
-
-
-def allowed(folder: Path) -> Subject:
-    bundle = folder_bundle(folder, "text-generation", "safetensors")
-    return Subject(
-        TransformersRuntime(), Bundle(bundle.model, bundle.variant, bundle.roots, code_allowed=True)
+    logging = transformers.utils.logging
+    return (
+        logging.get_verbosity(),
+        logging.is_progress_bar_enabled(),
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        torch.random.get_rng_state().tolist(),
     )
 
 
-def test_code_that_was_allowed_runs_from_a_folder_of_its_own(with_code: tuple[Path, Path]) -> None:
-    folder, canary = with_code
-    instance = allowed(folder).load("process")
-    case = chat_answers()[0]
-    assert str(instance.infer(chat_request(case.messages, temperature=0), Call())) == case.answer
-    instance.close()
-    assert canary.exists()
-    from transformers import dynamic_module_utils
+# What the repository says of sampling
 
-    cache = Path(dynamic_module_utils.HF_MODULES_CACHE)
-    assert not list(cache.rglob("own_model.py")) if cache.exists() else True
+CASE = chat_answers()[0]
 
 
-def test_code_of_another_repository_cannot_be_allowed(tmp_path: Path) -> None:
+@pytest.fixture
+def as_it_says(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Instance]:
+    """The zoo's model with a `generation_config.json` that says more."""
     folder = copy(tmp_path)
-    change(folder / "config.json", auto_map={"AutoModelForCausalLM": "other/repo--own.Model"})
-    with pytest.raises(RemoteCodeRefused, match="another repository"):
-        allowed(folder).load()
+    change(folder / "generation_config.json", **request.param)
+    instance = subject(folder).load()
+    yield instance
+    instance.close()
+
+
+def says(**fields: object) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("as_it_says", [fields], indirect=True)
+
+
+def answer(instance: Instance, **params: Any) -> str:
+    return str(instance.infer(chat_request(CASE.messages, **params), Call()))
+
+
+@says(do_sample=True, temperature=9.0, top_k=0)
+def test_a_repository_that_draws_is_drawn_from(as_it_says: Instance) -> None:
+    drawn = {answer(as_it_says, seed=seed, max_tokens=20) for seed in range(3)}
+    assert len(drawn) == 3
+    assert answer(as_it_says, temperature=0) == CASE.answer
+
+
+@says(do_sample=True, temperature=9.0, top_k=1)
+def test_its_top_k_holds_where_none_is_asked_for(as_it_says: Instance) -> None:
+    assert answer(as_it_says) == CASE.answer
+    assert answer(as_it_says, top_k=0, seed=1, max_tokens=20) != CASE.answer
+
+
+@says(temperature=9.0, top_k=1, num_beams=4, max_new_tokens=1, cache_implementation="static")
+def test_how_it_computes_is_not_the_repositorys_to_say(as_it_says: Instance) -> None:
+    assert answer(as_it_says) == CASE.answer
+
+
+@says(repetition_penalty=1e6)
+def test_its_penalty_for_repetition_holds(as_it_says: Instance) -> None:
+    assert answer(as_it_says, max_tokens=20) != CASE.answer
+
+
+@says(eos_token_id=[500, 501])
+def test_the_tokenizers_own_end_is_one_too(as_it_says: Instance) -> None:
+    assert answer(as_it_says) == CASE.answer
+
+
+def test_the_coldest_draw_is_the_likeliest(as_chat: Instance) -> None:
+    assert answer(as_chat, temperature=1e-40) == CASE.answer
+
+
+@pytest.fixture(scope="module")
+def as_chat() -> Iterator[Instance]:
+    instance = subject().load()
+    yield instance
+    instance.close()
+
+
+def test_characters_come_out_whole(as_chat: Any) -> None:
+    from modelhub.runtimes.transformers.answer import Text
+
+    said = "na\u00efve \U0001f98a  \u65e5\u672c\nx"
+    tokenizer = as_chat._tokenizer
+    tokens = tokenizer(said, add_special_tokens=False)["input_ids"]
+    text = Text(tokenizer)
+    pieces = [text.add(token) for token in tokens]
+    assert len(tokens) > len(said)
+    assert not any("\ufffd" in piece for piece in pieces)
+    assert "".join(pieces) + text.end() == said
+    broken = Text(tokenizer)
+    assert "".join(map(broken.add, tokens[:3])) + broken.end() == "na\ufffd"
+
+
+# Templates
 
 
 def test_a_model_without_a_template_does_not_chat(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from modelhub.errors import FormatError, LoadFailed, RemoteCodeRefused
+from modelhub.errors import FormatError, LoadFailed, RemoteCodeRefused, UnsafePath
 from modelhub.formats import RangeReader, read_index, read_safetensors
 from modelhub.runtimes.base import Bundle
 
@@ -68,8 +68,9 @@ def _check_index(path: Path, known: set[str]) -> None:
         raise LoadFailed(f"{path.name} is larger than {_MAX_INDEX >> 20} MiB", file=path.name)
     try:
         named = set(read_index(path.read_bytes(), name=path.name).values())
-    except FormatError as error:
-        raise LoadFailed(error.message, hint=error.hint, file=path.name) from error
+    except (FormatError, UnsafePath) as error:
+        problem = error.message.removeprefix(f"{path.name}: ")
+        raise LoadFailed(f"{path.name}: {problem}", hint=error.hint, file=path.name) from error
     if other := sorted(named - known):
         raise LoadFailed(
             f"{path.name} names {other[0]}, which is not among the variant's weights", file=path.name
