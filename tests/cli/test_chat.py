@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -170,13 +171,26 @@ def endless(tmp_path_factory):
     return write_random_gguf(path, context=8192, hidden=512, layers=8)
 
 
-def test_ctrl_c_ends_the_program(start, endless):
-    chat = start("chat", endless, "Tell me everything.", "--temperature", "0")
+HOSTS = [{"MODELHUB_HOST": "thread"}, {"MODELHUB_HOST": "process"}]
+
+
+def children(pid):
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [child for child in listed.split() if Path(f"/proc/{child}").exists()]
+
+
+@pytest.mark.parametrize("env", HOSTS, ids=lambda env: env["MODELHUB_HOST"])
+def test_ctrl_c_ends_the_program(start, endless, env):
+    how = {"env": env, "start_new_session": True}
+    chat = start("chat", endless, "Tell me everything.", "--temperature", "0", **how)
     assert chat.stdout.read(1)  # it writes now
-    chat.send_signal(signal.SIGINT)
+    held_by = children(chat.pid)
+    assert len(held_by) == (env["MODELHUB_HOST"] == "process")
+    os.killpg(chat.pid, signal.SIGINT)  # as the terminal sends it: to all in the foreground
     _, err = chat.communicate(timeout=PATIENCE)
     assert chat.returncode == 130
     assert err == b""
+    assert not [child for child in held_by if Path(f"/proc/{child}").exists()]
 
 
 @pytest.fixture
@@ -202,9 +216,10 @@ def drain(stream) -> None:
     os.set_blocking(stream.fileno(), True)
 
 
-def test_ctrl_c_in_a_conversation_ends_the_answer(start, endless, terminal):
+@pytest.mark.parametrize("env", HOSTS, ids=lambda env: env["MODELHUB_HOST"])
+def test_ctrl_c_in_a_conversation_ends_the_answer(start, endless, terminal, env):
     keyboard, screen = terminal
-    chat = start("chat", endless, "--temperature", "0", stdin=screen)
+    chat = start("chat", endless, "--temperature", "0", stdin=screen, env=env)
     for _ in range(2):
         read_until(chat.stderr, b"> ")
         drain(chat.stdout)  # else what is left of the first answer would pass for the second
