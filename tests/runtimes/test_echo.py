@@ -8,8 +8,7 @@ from modelhub.runtimes import Footprint, Runtimes, SharedParts, find_device
 from modelhub.runtimes.echo import answer
 from modelhub.runtimes.testing import Case, ChatContract, Subject
 from modelhub.tasks import ChatRequest, FinishReason, chat_request
-from tests.runtimes.contract import on_another_device
-from tests.runtimes.zoo import chat_bundle
+from tests.runtimes.zoo import chat_bundle, on_another_device
 
 
 class TestEcho(ChatContract):

@@ -22,9 +22,8 @@ from modelhub.runtimes.llama_cpp.prompt import Template, opens_thought
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.runtimes.testing import LIVENESS, Case, ChatContract, Subject
 from modelhub.tasks import FinishReason, Request, chat_request
-from tests.runtimes.contract import on_another_device
 from tests.runtimes.random_gguf import TEMPLATE, write_random_gguf
-from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle
+from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle, on_another_device
 from tests.zoo.repos import chat_answers
 
 pytest.importorskip("llama_cpp", reason="the llama extra is not installed")

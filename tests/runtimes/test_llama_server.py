@@ -21,9 +21,8 @@ from modelhub.runtimes import Bundle, Instance, Parts, Runtimes, SharedParts, fi
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.runtimes.testing import LIVENESS, Case, ChatContract, Subject
 from modelhub.tasks import ChatRequest, FinishReason, Request, chat_request
-from tests.runtimes.contract import on_another_device
 from tests.runtimes.random_gguf import write_random_gguf
-from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle, chat_folder
+from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle, chat_folder, on_another_device
 from tests.zoo.repos import chat_answers
 
 ONE_THREAD = {"n_threads": 1}

@@ -10,7 +10,7 @@ from modelhub.runtimes.llama.options import LlamaOptions, threads
 from modelhub.runtimes.llama_server.reason import read_reason
 from modelhub.runtimes.llama_server.wire import Piece, payload, read_piece
 from modelhub.tasks import FinishReason, Usage, chat_request
-from tests.runtimes.contract import on_another_device
+from tests.runtimes.zoo import on_another_device
 
 
 def chunk(delta: object, finish: str | None = None) -> dict[str, object]:

@@ -14,8 +14,8 @@ from modelhub.runtimes import Bundle, Instance, Parts, find_device
 from modelhub.runtimes.testing import Case, ChatContract, Subject, folder_bundle
 from modelhub.runtimes.transformers import TransformersRuntime
 from modelhub.tasks import FinishReason, Request, chat_request
-from tests.runtimes.contract import on_another_device
 from tests.runtimes.torch_folders import CHAT, change, copy, subject
+from tests.runtimes.zoo import on_another_device
 from tests.zoo.repos import chat_answers
 
 torch = pytest.importorskip("torch", reason="no PyTorch for this Python")

@@ -4,7 +4,7 @@ import functools
 import tempfile
 from pathlib import Path
 
-from modelhub.facts import Component, Model, RepoFile, Variant
+from modelhub.facts import Component, Device, Model, RepoFile, Variant
 from modelhub.refs import RepoPath
 from modelhub.runtimes import Bundle
 from tests.zoo.repos import build_chat_gguf
@@ -44,3 +44,8 @@ def bundle(folder: Path, *names: str, context: int | None = None) -> Bundle:
         variants=(variant,),
     )
     return Bundle(model, variant, {"model": folder})
+
+
+def on_another_device(kind: str) -> Device:
+    """A device that this machine need not have."""
+    return Device(name=f"{kind}:0", kind=kind, memory_total=1 << 34, memory_free=1 << 34)
