@@ -14,9 +14,12 @@ from modelhub.errors import InvalidInput
 from modelhub.facts import Call
 from modelhub.runtimes.llama.grammar import grammar_of
 from modelhub.runtimes.llama.grammar.numbers import integer
+from modelhub.runtimes.llama.grammar.plain import plain_pattern, plain_schema
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
+from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.runtimes.testing import Subject
 from modelhub.tasks import ChatReply, chat_request, read_format
+from modelhub.tasks.patterns import compiled
 from modelhub.tasks.schema import check_schema
 from tests.runtimes.random_gguf import SPECIAL, write_random_gguf
 from tests.runtimes.zoo import bundle, chat_bundle
@@ -283,3 +286,67 @@ def test_answers_are_bound(tmp_path: Path, model: str, schema: Any, temperature:
     loaded.close()
     assert isinstance(reply, ChatReply)
     Draft202012Validator(schema).validate(json.loads(reply.text))
+
+
+# The server makes grammars itself
+
+PATTERNS = [
+    ("^\\d$", "^[0-9]$"),
+    ("^\\W\\S$", "^[^0-9A-Za-z_][^ ]$"),
+    ("^[\\w.-]{1,9}@\\d+$", "^[0-9A-Za-z_.-]{1,9}@[0-9]+$"),
+    ("^[^\\s]\\/\\-$", "^[^ ]/-$"),
+    ("^[]a]$", "^[\\]a]$"),
+    ("^[[^]$", "^[\\[^]$"),
+    ("^[\\^a]$", "^[a^]$"),
+    ("^[\\^]$", "^\\^$"),
+    ("^[^^]$", "^[^^]$"),
+    ("^[\\$\\n]$", "^[$\\n]$"),
+    ("^\\$\\.\\\\\\n(a|b)?$", "^\\$\\.\\\\\\n(a|b)?$"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "plain"), PATTERNS)
+def test_patterns_are_spelled_out_for_the_server(pattern: str, plain: str) -> None:
+    assert plain_pattern(pattern) == plain
+    letters = [chr(code) for code in range(32, 127)]
+    texts = [*letters, "\n", *(f"{one}{other}" for one in letters for other in "a/ -.")]
+    texts += ["a.b-c@12", "x/-", "$.\\\n", "$.\\\na", ""]
+    ours, theirs = compiled(pattern), compiled(plain)
+    assert [text for text in texts if bool(ours.search(text)) != bool(theirs.search(text))] == []
+
+
+def test_what_is_no_pattern_is_left_alone() -> None:
+    schema = {
+        "properties": {"pattern": {"pattern": "^\\d$"}, "const": {"const": {"pattern": "\\d"}}},
+        "items": {"anyOf": [{"pattern": "^\\d$"}, True]},
+        "enum": [{"pattern": "\\d"}],
+        "$defs": {"pattern": {"pattern": "^\\d$"}},
+        "additionalProperties": False,
+    }
+    digit = {"pattern": "^[0-9]$"}
+    assert plain_schema(schema) == {
+        "properties": {"pattern": digit, "const": {"const": {"pattern": "\\d"}}},
+        "items": {"anyOf": [digit, True]},
+        "enum": [{"pattern": "\\d"}],
+        "$defs": {"pattern": digit},
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["^[A-Z][a-z]{2,4}-\\d{1,3}$", "^[\\^a][]^-]{1,3}$", "^\\w\\S{2}\\/[\\$]$", "^[^\\d]\\-[\\d_]$"],
+)
+def test_the_server_drops_no_pattern(pattern: str, capfd: Any) -> None:
+    pytest.importorskip("xllamacpp", reason="the llama-server extra is not installed")
+    loaded = Subject(LlamaServerRuntime(), chat_bundle("q8_0"), {"n_threads": 1}).load()
+    request = chat_request(
+        "Hi",
+        temperature=0,
+        max_tokens=60,
+        response_format=read_format({"type": "string", "pattern": pattern}),
+    )
+    reply: Any = loaded.infer(request, Call(timeout=60))
+    loaded.close()
+    assert compiled(pattern).search(json.loads(reply.text))
+    assert capfd.readouterr() == ("", "")

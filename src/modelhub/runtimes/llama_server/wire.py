@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from modelhub.errors import EngineError, InvalidInput, ModelHubError
 from modelhub.runtimes.llama.context import prompt_too_long
+from modelhub.runtimes.llama.grammar.plain import plain_schema
 from modelhub.tasks import ChatRequest, FinishReason, Usage
 
 _MOST_TOKENS = (1 << 31) - 1
@@ -49,7 +50,7 @@ def _bound(request: ChatRequest) -> dict[str, Any]:
     schema = request.response_format and request.response_format.bound
     if schema is None:
         return {}
-    return {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
+    return {"response_format": {"type": "json_schema", "json_schema": {"schema": plain_schema(schema)}}}
 
 
 def read_piece(message: Mapping[str, Any]) -> Piece:

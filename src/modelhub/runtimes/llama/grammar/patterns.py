@@ -6,7 +6,7 @@ The pattern was checked before (`modelhub.tasks.patterns`): it is anchored at bo
 from modelhub.errors import InvalidInput
 
 _ANY = r'[^"\\\x00-\x1F\x7F]'
-_CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": " "}
+CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": " "}
 """Blanks are spaces alone: a line's end must be written as an escape inside a string."""
 
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
@@ -125,10 +125,10 @@ class _Reader:
 
     def _escape(self) -> str:
         letter = self._next()
-        if letter in _CLASSES:
-            return f"[{_CLASSES[letter]}]"
-        if letter.lower() in _CLASSES:
-            return self._all_but(_CLASSES[letter.lower()])
+        if letter in CLASSES:
+            return f"[{CLASSES[letter]}]"
+        if letter.lower() in CLASSES:
+            return self._all_but(CLASSES[letter.lower()])
         return _letter(self._escaped(letter))
 
     def _escaped(self, letter: str) -> str:
@@ -166,8 +166,8 @@ class _Reader:
             raise self.refused("a class by its name")
         if letter == "\\":
             letter = self._next()
-            if letter in _CLASSES:
-                return _CLASSES[letter], ""
+            if letter in CLASSES:
+                return CLASSES[letter], ""
             letter = self._escaped(letter)
         if self._pattern[self._at : self._at + 1] == "-" and self._pattern[
             self._at + 1 : self._at + 2
