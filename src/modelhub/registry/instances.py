@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from modelhub.facts import InstanceRecord, InstanceStatus, ProcessMark
@@ -72,22 +72,17 @@ class InstanceBook:
         """Mark those as lost whose process is gone, or whose lease is over; forget the oldest lost."""
         with self._registry.read() as tx:
             moment = now(tx.session)
-            live = tx.session.scalars(select(InstanceRow).where(InstanceRow.status.in_(_LIVE))).all()
+            rows = tx.session.scalars(select(InstanceRow)).all()
+        live = [row for row in rows if row.status in _LIVE]
         lost = [row.id for row in live if row.lease_until < moment or self._is_gone(_mark(row))]
-        with self._registry.read() as tx:
-            old = select(InstanceRow.id).where(_is_old(moment)).limit(1)
-            any_old = tx.session.scalar(old) is not None
-        if lost or any_old:
+        old = [
+            row.id for row in rows if row.status not in _LIVE and row.last_heartbeat_at < moment - _KEPT
+        ]
+        if lost or old:
             with self._registry.begin() as tx:
                 dead = InstanceRow.id.in_(lost) & InstanceRow.status.in_(_LIVE)
                 tx.session.execute(update(InstanceRow).where(dead).values(status="lost"))
-                tx.session.execute(delete(InstanceRow).where(_is_old(moment)))
-
-
-def _is_old(moment: Any) -> Any:
-    return InstanceRow.status.in_(("lost", "error")) & or_(
-        InstanceRow.last_heartbeat_at < moment - _KEPT
-    )
+                tx.session.execute(delete(InstanceRow).where(InstanceRow.id.in_(old)))
 
 
 def _columns(record: InstanceRecord) -> dict[str, Any]:
