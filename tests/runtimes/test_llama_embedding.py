@@ -12,11 +12,12 @@ import pytest
 
 from modelhub.errors import ContextTooLong, InvalidInput, LoadFailed, TaskNotSupported
 from modelhub.facts import Call, Device
-from modelhub.runtimes import Bundle, Instance, Parts, Runtime
+from modelhub.runtimes import Bundle, Instance, Parts
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.runtimes.testing import Case, RuntimeContract, Subject
 from modelhub.tasks import EmbedResult, Request, Result, chat_request, embed_request
+from tests.runtimes.embedders import NOISE, RUNTIMES, apart, embed, subject
 from tests.runtimes.random_gguf import write_random_gguf
 from tests.runtimes.zoo import bundle, chat_bundle
 
@@ -28,14 +29,8 @@ POOLING = {
     "cls": gguf.PoolingType.CLS,
     "lasttoken": gguf.PoolingType.LAST,
 }
-RUNTIMES: Mapping[str, type[Runtime]] = {
-    "llama_cpp": LlamaCppRuntime,
-    "llama_server": LlamaServerRuntime,
-}
 LIMIT = 512
 TEXTS = ("The river is long.", "Rivers run long.", "x", "One tree, one more tree. " * 12)
-NOISE = 2e-4
-"""How far apart two unit vectors of one text may point: batches of other sizes add up in another order."""
 
 
 @functools.cache
@@ -54,22 +49,6 @@ _folder = tempfile.TemporaryDirectory(prefix="embedders-")
 def said(found: Bundle, **details: Any) -> Bundle:
     """The same, with what introspection would have found out."""
     return Bundle(found.model.model_copy(update={"details": details}), found.variant, found.roots)
-
-
-def subject(name: str, found: Bundle, **options: object) -> Subject:
-    return Subject(RUNTIMES[name](), found, {"n_threads": 1, **options})
-
-
-def embed(instance: Instance, *texts: str, **params: Any) -> EmbedResult:
-    result = instance.infer(embed_request(texts, **params), Call())
-    assert isinstance(result, EmbedResult)
-    return result
-
-
-def apart(one: Any, other: Any) -> float:
-    """1 minus the least cosine of two rows."""
-    cosines = np.sum(one * other, axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
-    return float(1 - cosines.min())
 
 
 def lengths(result: EmbedResult) -> Any:
