@@ -18,10 +18,15 @@ from modelhub.errors import ModelHubError
 from modelhub.settings import Settings
 from tests.docs_support import ROOT, RUN, SHOWN, anchors, blocks, commands, headings, links, pages
 from tests.zoo.hub_server import HubServer
-from tests.zoo.repos import build_chat_gguf
+from tests.zoo.repos import build_chat_gguf, build_embed, build_embed_gguf
 
-SERVED = ("Qwen/Qwen3-0.6B-GGUF", "ggml-org/tiny-chat-GGUF")
-"""The public names that the pages use; behind each stands the zoo's chat model."""
+SERVED = {
+    "Qwen/Qwen3-0.6B-GGUF": build_chat_gguf,
+    "ggml-org/tiny-chat-GGUF": build_chat_gguf,
+    "Qwen/Qwen3-Embedding-0.6B-GGUF": build_embed_gguf,
+    "sentence-transformers/all-MiniLM-L6-v2": build_embed,
+}
+"""The public names that the pages use; behind each stands one of the zoo's models."""
 
 PAGES = [page for page in pages() if any(block.not_run is None for block in blocks(page))]
 REFERENCE = ROOT / "docs" / "reference"
@@ -33,8 +38,8 @@ def name(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory):
-    folder = build_chat_gguf(tmp_path_factory.mktemp("zoo"))
-    with HubServer(dict.fromkeys(SERVED, folder)) as server:
+    root = tmp_path_factory.mktemp("zoo")
+    with HubServer({public: build(root / public) for public, build in SERVED.items()}) as server:
         yield server.endpoint
 
 

@@ -74,7 +74,7 @@ class Oracle:
         return self.norm(name + "output.LayerNorm", states + self.linear(name + "output.dense", wide))
 
     def attention(self, name: str, states: Array) -> Array:
-        """Every token looks at every token, in each head."""
+        """Each token looks at those it sees, in each head."""
         heads = self.config["num_attention_heads"]
         query, key, value = (
             self.linear(f"{name}attention.self.{part}", states)
@@ -83,10 +83,15 @@ class Oracle:
             for part in ("query", "key", "value")
         )
         scores = query @ key.swapaxes(1, 2) / math.sqrt(query.shape[-1])
+        scores = np.where(self.seen(len(states)), scores, -np.inf)
         shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
         shares /= shares.sum(axis=-1, keepdims=True)
         mixed: Array = (shares @ value).swapaxes(0, 1).reshape(states.shape)
         return mixed
+
+    def seen(self, count: int) -> NDArray[np.bool_]:
+        """Which tokens (columns) each token (rows) sees: all of them."""
+        return np.ones((count, count), dtype=np.bool_)
 
     def linear(self, name: str, states: Array) -> Array:
         """A dense layer."""

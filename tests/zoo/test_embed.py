@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,27 +17,10 @@ import numpy as np
 from huggingface_hub import ModelCard
 
 from .bert_gguf import tensors, write_bert_gguf
-from .cases import ZOO
 from .embed_oracle import Oracle, margin
 from .embed_repos import EMBED, EMBED_PRECISIONS, POOLING, build_embed, build_embed_gguf
 from .embed_texts import embed_groups, embed_labels, embed_texts
-
-STRANGE = (
-    "Ünïcödé, ÇAFÉ; naïve",
-    "日本語 テスト",
-    "a_b-c/d e@f.g $5 x+y=z <b> £6",
-    "supercalifragilistic zzzqqq 12345",
-    "tabs\tand\nnew lines  twice",
-    "straße — “quoted” ’tis ½ ™",
-    "x" * 90,
-    "#tag ##ing",
-    "emoji🦊inside",
-    "query: The dog bit the postman.",
-)
-"""Texts that a tokenizer may get wrong."""
-
-TEXTS = (*embed_texts(), *STRANGE)
-LEAST_COSINE = {"f32": 0.9999, "f16": 0.999, "q8_0": 0.995}
+from .likeness import LEAST, MISTAKES, TEXTS, ask_llama, ask_transformers, cosines, likeness_of
 
 needs_torch = pytest.mark.skipif(
     find_spec("torch") is None or find_spec("transformers") is None,
@@ -68,28 +49,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def file_of(folder: Path, precision: str) -> Path:
     return folder / f"zoo-embed-{precision}.gguf"
-
-
-def ask(engine: str, model: Path, folder: Path) -> Any:
-    """The vectors of TEXTS by an engine, in a child."""
-    asked, answered = folder / "texts.json", folder / "vectors.json"
-    asked.write_text(json.dumps(TEXTS), encoding="utf-8")
-    program = [
-        sys.executable,
-        str(ZOO / "ask_embedder.py"),
-        engine,
-        str(model),
-        str(asked),
-        str(answered),
-    ]
-    child = subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
-    assert child.returncode == 0, child.stderr[-2000:]
-    return np.array(json.loads(answered.read_text(encoding="utf-8")))
-
-
-def cosines(one: Any, other: Any) -> Any:
-    """Of each row with its partner."""
-    return np.sum(one * other, axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
 
 
 def read(path: Path) -> Any:
@@ -149,39 +108,9 @@ def test_margin_is_negative_where_a_neighbour_is_wrong() -> None:
 # What goes wrong shows
 
 
-class WithoutPositions(Oracle):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights["embeddings.position_embeddings.weight"][:] = 0
-
-
-class WithoutTypes(Oracle):
-    def __init__(self) -> None:
-        super().__init__()
-        self.weights["embeddings.token_type_embeddings.weight"][:] = 0
-
-
-class WithoutEnds(Oracle):
-    def tokens(self, text: str) -> list[int]:
-        return super().tokens(text)[1:-1]
-
-
-class TwoHeads(Oracle):
-    def __init__(self) -> None:
-        super().__init__()
-        self.config["num_attention_heads"] = 2
-
-
-class Reversed(Oracle):
-    def tokens(self, text: str) -> list[int]:
-        first, *middle, last = super().tokens(text)
-        return [first, *reversed(middle), last]
-
-
-@pytest.mark.parametrize("mistake", [WithoutPositions, WithoutTypes, WithoutEnds, TwoHeads, Reversed])
-def test_a_mistake_shows(oracle: Oracle, mistake: type[Oracle]) -> None:
-    found = cosines(mistake().vectors(embed_texts()), oracle.vectors(embed_texts()))
-    assert found.min() < LEAST_COSINE["q8_0"] - 0.1
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_shows(mistake: str) -> None:
+    assert likeness_of(MISTAKES[mistake]) < min(LEAST.values()) - 0.04
 
 
 @pytest.mark.parametrize("pooling", ["cls", "lasttoken"])
@@ -210,30 +139,18 @@ def test_tokens_are_those_of_transformers(oracle: Oracle) -> None:
 
 @needs_torch
 def test_vectors_are_those_of_transformers(tmp_path: Path, oracle: Oracle) -> None:
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = build_embed(tmp_path)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32)
-    inputs = tokenizer(list(TEXTS), padding=True, return_tensors="pt")
-    with torch.no_grad():
-        states = model(**inputs).last_hidden_state
-    mask = inputs["attention_mask"].unsqueeze(-1)
-    means = ((states * mask).sum(1) / mask.sum(1)).numpy()
+    means, firsts = ask_transformers(build_embed(tmp_path), TEXTS)
     np.testing.assert_allclose(means, oracle.vectors(TEXTS, normalize=False), atol=1e-4)
-    np.testing.assert_allclose(
-        states[:, 0].numpy(), oracle.vectors(TEXTS, pooling="cls", normalize=False), atol=1e-4
-    )
+    np.testing.assert_allclose(firsts, oracle.vectors(TEXTS, pooling="cls", normalize=False), atol=1e-4)
 
 
 @engines
 @pytest.mark.parametrize("precision", EMBED_PRECISIONS)
 def test_vectors_are_those_of_llama_cpp(
-    folder: Path, tmp_path: Path, oracle: Oracle, precision: str, engine: str
+    folder: Path, oracle: Oracle, precision: str, engine: str
 ) -> None:
-    vectors = ask(engine, file_of(folder, precision), tmp_path)
-    assert cosines(vectors, oracle.vectors(TEXTS)).min() >= LEAST_COSINE[precision]
+    vectors = ask_llama(engine, file_of(folder, precision), TEXTS)
+    assert cosines(vectors, oracle.vectors(TEXTS)).min() >= LEAST[precision]
     np.testing.assert_allclose(vectors, oracle.vectors(TEXTS, normalize=False), atol=0.1)
 
 
@@ -243,8 +160,14 @@ def test_llama_cpp_pools_as_the_file_says(
     tmp_path: Path, oracle: Oracle, pooling: str, engine: str
 ) -> None:
     model = write_bert_gguf(EMBED, tmp_path / "pooled.gguf", "f32", pooling=pooling)
-    vectors = ask(engine, model, tmp_path)
-    assert cosines(vectors, oracle.vectors(TEXTS, pooling=pooling)).min() >= LEAST_COSINE["f32"]
+    vectors = ask_llama(engine, model, TEXTS)
+    assert cosines(vectors, oracle.vectors(TEXTS, pooling=pooling)).min() >= LEAST["f32"]
+
+
+def test_engine_that_cannot_load_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    with pytest.raises(RuntimeError, match=r"on broken\.gguf"):
+        ask_llama("llama_cpp", tmp_path / "broken.gguf", TEXTS[:1])
 
 
 # The files
