@@ -84,7 +84,8 @@ def plugins(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Every code block and link of the documentation."""
-    install(session, ".[llama-server,postgres]", groups=("docs",))
+    extras = "llama-server,postgres,torch" if has_torch() else "llama-server,postgres"
+    install(session, f".[{extras}]", groups=("docs",))
     session.run("pytest", "--noconftest", "tests/test_docs.py", *session.posargs)
 
 
@@ -99,7 +100,7 @@ def bench(session: nox.Session) -> None:
 
 def install_for_tests(session: nox.Session) -> None:
     """PyTorch in a command of its own: what follows then finds its ranges met and leaves it alone."""
-    if sys.version_info[:2] == (3, 11) and (sys.platform, platform.machine()) == ("linux", "x86_64"):
+    if has_torch():
         install(session, "torch")
     else:
         session.log("no PyTorch here: the tests that need it skip")
@@ -109,6 +110,11 @@ def install_for_tests(session: nox.Session) -> None:
     else:
         session.log("no C++ compiler here: the tests of llama-cpp-python skip")
     install(session, f".[{extras}]", groups=("test",))
+
+
+def has_torch() -> bool:
+    """Whether there is a PyTorch for this Python at the pinned version."""
+    return sys.version_info[:2] == (3, 11) and (sys.platform, platform.machine()) == ("linux", "x86_64")
 
 
 def install(session: nox.Session, *packages: str, groups: tuple[str, ...] = ()) -> None:

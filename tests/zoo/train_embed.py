@@ -1,6 +1,7 @@
 """Trains tiny-embed, the zoo's sentence embedder: `python -m tests.zoo.train_embed`, a minute or two on one core.
 
-A rerun reproduces who is whose neighbour, not the bytes: sums differ in their last bits from one processor to the next.
+A rerun reproduces who is whose neighbour, not the bytes: where two pieces are equally frequent the tokenizers library
+takes either, and sums differ in their last bits from one processor to the next.
 Writes what a program can write of the repository `embed/`, and fails when a sentence has wrong neighbours.
 """
 
