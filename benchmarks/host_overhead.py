@@ -54,7 +54,8 @@ def measure(rounds: int) -> Iterator[Claim]:
         words = chat_request("word " * WORDS)
         per_chunk = [ms * 1000 for ms in differences(echo, chunks(words, WORDS), rounds)]
         yield absolute("a streamed chunk of the echo", per_chunk, 100, "µs more")
-    with both(LlamaServerRuntime(), bundle) as chat:
+    # One thread: several would spin against those of the other host.
+    with both(LlamaServerRuntime(), bundle, n_threads=1) as chat:
         note("the tests' chat model: calls")
         short = chat_request("What is the capital of France?", max_tokens=1, temperature=0)
         yield absolute(
@@ -69,10 +70,10 @@ def measure(rounds: int) -> Iterator[Claim]:
 
 
 @contextmanager
-def both(runtime: Runtime, bundle: Bundle) -> Iterator[Pair]:
+def both(runtime: Runtime, bundle: Bundle, **options: Any) -> Iterator[Pair]:
     """The same model on the process host and on the thread host."""
     kind = type(runtime)
-    order = Order(runtime, f"{kind.__module__}:{kind.__name__}", bundle, find_device("cpu"))
+    order = Order(runtime, f"{kind.__module__}:{kind.__name__}", bundle, find_device("cpu"), options)
     with ExitStack() as stack:
         yield loaded(ProcessHost(), order, stack), loaded(ThreadHost(), order, stack)
 

@@ -19,6 +19,7 @@ class Fact(BaseModel):
         protected_namespaces=(),
         ser_json_bytes="base64",
         val_json_bytes="base64",
+        ser_json_inf_nan="constants",
     )
 
     @model_validator(mode="before")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhub.errors import EngineError, InvalidInput, LoadFailed, ModelHubError
-from modelhub.facts import Fact
+from modelhub.facts import Device, Fact
+from modelhub.runtimes.hosts.plain import is_plain
 from modelhub.runtimes.hosts.wire import (
     ChildFailure,
     decode,
@@ -15,8 +16,9 @@ from modelhub.runtimes.hosts.wire import (
     find_kind,
     read_error,
 )
-from modelhub.tasks import chat_request
+from modelhub.tasks import ChatReply, EmbedRequest, Usage, chat_request
 from tests.runtimes.fakes.shot import DoubleRequest
+from tests.runtimes.fakes.steps import PaintResult
 
 json_values = st.recursive(
     st.none()
@@ -39,7 +41,7 @@ def test_json_comes_back_as_it_was(message):
     assert back(message) == message
 
 
-@given(st.dictionaries(st.sampled_from(["\0a", "\0b", "\0f", "\0", "\0\0a", "v"]), st.integers()))
+@given(st.dictionaries(st.sampled_from(["\0a", "\0b", "\0f", "\0t", "\0", "\0\0a", "v"]), st.integers()))
 def test_keys_that_look_like_marks_are_only_keys(message):
     assert back({"x": message}) == {"x": message}
 
@@ -155,3 +157,39 @@ def test_an_error_comes_back_with_its_cause():
 def test_an_error_that_cannot_be_read_is_an_engine_error(message):
     assert isinstance(read_error(message), ModelHubError)
     assert isinstance(read_error({}), EngineError)
+
+
+def reply(parsed=None):
+    usage = Usage(prompt_tokens=1, completion_tokens=2)
+    return ChatReply(text="\0tx", finish_reason="stop", usage=usage, parsed=parsed)
+
+
+@pytest.mark.parametrize(
+    ("fact", "plain"),
+    [
+        (chat_request("Hi", temperature=0.5, stop=["\0t"], response_format={"enum": [1]}), True),
+        (reply(), True),
+        (reply({"a": [1.5, float("inf")]}), False),
+        (EmbedRequest(texts=("a",)), True),
+        (DoubleRequest(image=np.eye(3)), False),
+        (PaintResult(picture=b"\xff"), False),
+        (Device(name="cpu", kind="cpu", memory_total=1, memory_free=1), True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Fact) else "",
+)
+def test_plain_facts_travel_as_text_and_all_come_back(fact, plain):
+    assert is_plain(fact) == plain
+    found = back({"fact": fact})["fact"]
+    assert (type(found), found) == (type(fact), fact)
+
+
+class Loose(Fact):
+    number: float
+    inner: dict[str, tuple[float, ...]]
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), 1e308, 5e-324, -0.0])
+def test_every_number_comes_back(number):
+    fact = Loose(number=number, inner={"x": (number,)})
+    assert is_plain(fact)
+    assert repr(back({"fact": fact})["fact"]) == repr(fact)

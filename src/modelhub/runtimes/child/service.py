@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,57 @@ log = logging.getLogger(__name__)
 
 
 class Service:
-    """The main thread of a child: reads, and hands what it reads to threads that may block."""
+    """Threads that take turns at the channel: whoever reads a call passes the turn on and answers it.
+
+    So a call wakes one thread here, not two. There are as many threads as calls at a time, and one that
+    reads; `max_concurrency` of the calls are in the instance, the others wait before it.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._name = ""
         self._instance: Instance | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._room = threading.Semaphore(1)
         self._works: dict[int, Work] = {}
+        self._turn = threading.Lock()
+        self._counting = threading.Lock()
+        self._idle = 0
+        self._over = threading.Event()
 
     def run(self) -> None:
-        """Read and obey, until `close`. When the parent is gone, so is this process."""
+        """Serve until the parent says that it is enough. When it is gone, so is this process."""
+        self._add_thread()
+        self._over.wait()
+        for work in tuple(self._works.values()):
+            work.cancel()
+        if self._instance is not None:
+            self._instance.close()
+        while self._works:
+            time.sleep(0.005)
+
+    def _add_thread(self) -> None:
+        self._count(1)
+        threading.Thread(target=self._serve, name="call", daemon=True).start()
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._idle += change
+
+    def _serve(self) -> None:
         while True:
+            with self._turn:
+                self._count(-1)
+                work = self._next()
+                if work is None:
+                    return
+                if self._idle == 0:
+                    self._add_thread()
+            self._do(*work)
+            self._count(1)
+
+    def _next(self) -> tuple[int, Work] | None:
+        """The next call, once everything before it is obeyed; `None` when there is no more."""
+        while not self._over.is_set():
             try:
                 message = self._channel.receive()
             except (EOFError, OSError):
@@ -39,17 +78,18 @@ class Service:
                 log.exception("parent_incomprehensible")
                 os._exit(1)
             if message["type"] == "close":
-                break
-            self._obey(message)
-        self._close()
+                self._over.set()
+            elif message["type"] != "call":
+                self._obey(message)
+            elif (work := self._begun(message)) is not None:
+                return work
+        return None
 
     def _obey(self, message: Message) -> None:
         number = message.get("id", 0)
         match message["type"]:
             case "load":
                 threading.Thread(target=self._load, args=(message,), name="load", daemon=True).start()
-            case "call":
-                self._begin(message)
             case "cancel" if number in self._works:
                 self._works[number].cancel()
             case "more" if number in self._works:
@@ -61,7 +101,7 @@ class Service:
         number = message["id"]
         try:
             self._name = message["name"]
-            self._instance = load(message)
+            instance = load(message)
         except ModelHubError as error:
             self._say(number, "error", **error_message(error), last=True)
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
@@ -69,24 +109,24 @@ class Service:
             failed.__cause__ = error
             self._say(number, "error", **error_message(failed), last=True)
         else:
-            capabilities = self._instance.capabilities
-            self._pool = ThreadPoolExecutor(capabilities.max_concurrency, "call")
-            self._say(number, "loaded", capabilities=capabilities, last=True)
+            self._room = threading.Semaphore(instance.capabilities.max_concurrency)
+            self._instance = instance
+            self._say(number, "loaded", capabilities=instance.capabilities, last=True)
 
-    def _begin(self, message: Message) -> None:
+    def _begun(self, message: Message) -> tuple[int, Work] | None:
         number = message["id"]
-        if self._instance is None or self._pool is None:
+        if self._instance is None:
             error = EngineError("no model is loaded in this process")
             self._say(number, "error", **error_message(error), last=True)
-            return
-        say = partial(self._say, number)
-        work = Work(self._name, self._instance, message, say)
+            return None
+        work = Work(self._name, self._instance, message, partial(self._say, number))
         self._works[number] = work
-        self._pool.submit(self._do, number, work)
+        return number, work
 
     def _do(self, number: int, work: Work) -> None:
         try:
-            work.run()
+            with self._room:
+                work.run()
         except OSError:
             os._exit(1)  # the parent is gone
         finally:
@@ -94,14 +134,6 @@ class Service:
 
     def _say(self, number: int, kind: str, **more: Any) -> None:
         self._channel.send({"type": kind, "id": number, **more})
-
-    def _close(self) -> None:
-        for work in tuple(self._works.values()):
-            work.cancel()
-        if self._instance is not None:
-            self._instance.close()
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def own_memory() -> int | None:

@@ -1,7 +1,7 @@
 """What two processes say to each other, as bytes: a JSON header and the raw buffers behind it.
 
 Nothing is pickled. A message is a JSON object in which bytes and arrays stand as marks; a fact is the
-name of its kind with its fields. Sources: RFC 8259; array types are numpy's `dtype.str`.
+name of its kind with its fields, as text where that is all of it. Sources: RFC 8259; array types are numpy's `dtype.str`.
 """
 
 import importlib
@@ -15,6 +15,7 @@ from typing import Any
 from modelhub.errors import EngineError, InvalidInput, ModelHubError, error_from_dict
 from modelhub.facts import Fact
 from modelhub.facts.arrays import from_buffer, is_array
+from modelhub.runtimes.hosts.plain import is_plain
 
 Message = dict[str, Any]
 Buffers = Sequence[memoryview]
@@ -22,7 +23,7 @@ Buffers = Sequence[memoryview]
 _MARK = "\0"
 """Begins the one key of a mark. A key of the caller's that begins so gets one more."""
 
-_BYTES, _ARRAY, _FACT = _MARK + "b", _MARK + "a", _MARK + "f"
+_BYTES, _ARRAY, _FACT, _TEXT = _MARK + "b", _MARK + "a", _MARK + "f", _MARK + "t"
 
 
 def encode(message: Mapping[str, Any]) -> tuple[bytes, list[memoryview]]:
@@ -49,6 +50,8 @@ def _marked(value: Any, buffers: list[memoryview]) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Fact):
+        if is_plain(value):
+            return {_TEXT: kind_name(type(value)), "v": value.model_dump_json()}
         return {_FACT: kind_name(type(value)), "v": _marked(value.model_dump(mode="python"), buffers)}
     if isinstance(value, Mapping):
         return {_escaped(key): _marked(item, buffers) for key, item in value.items()}
@@ -85,6 +88,9 @@ def _unmarked(value: Any, buffers: Buffers, *, may_import: bool) -> Any:
         return [_unmarked(item, buffers, may_import=may_import) for item in value]
     if not isinstance(value, dict):
         return value
+    if _TEXT in value:
+        kind = find_kind(value[_TEXT], may_import=may_import)
+        return kind.model_validate_json(value["v"])
     if _FACT in value:
         kind = find_kind(value[_FACT], may_import=may_import)
         return kind.model_validate(_unmarked(value["v"], buffers, may_import=may_import))
