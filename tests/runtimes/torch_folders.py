@@ -3,8 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
-from modelhub.facts import RepoFile, RepoId, RepoListing
+import numpy as np
+
+from modelhub.facts import Call, RepoFile, RepoId, RepoListing
 from modelhub.formats import RangeReader, read_safetensors
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect import (
@@ -17,8 +20,12 @@ from modelhub.registry.introspect import (
 from modelhub.runtimes import Bundle
 from modelhub.runtimes.testing import Subject, folder_bundle
 from modelhub.runtimes.transformers import TransformersRuntime
+from modelhub.tasks import EmbedResult, embed_request
+from tests.zoo.embed_repos import write_json
+from tests.zoo.repos import build_embed
 
 CHAT = Path(__file__).parents[1] / "zoo" / "chat"
+PARTS = "sentence_transformers.models."
 
 
 def subject(folder: Path = CHAT, **options: object) -> Subject:
@@ -61,3 +68,45 @@ def copy(folder: Path) -> Path:
 def change(path: Path, **fields: object) -> None:
     """Set fields of a JSON object."""
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def embed(subject: Subject, *texts: str, host: str = "thread", **params: Any) -> Any:
+    """The vectors that a model gives."""
+    instance = subject.load(host)
+    try:
+        result = instance.infer(embed_request(texts, **params), Call())
+        assert isinstance(result, EmbedResult)
+        return result.vectors
+    finally:
+        instance.close()
+
+
+def unit(rows: Any) -> Any:
+    """Rows of length 1."""
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def with_modules(folder: Path, *kinds: str) -> Path:
+    """The zoo's embedder with these steps, each in a folder of its own."""
+    build_embed(folder)
+    paths = ["", *(f"{number}_{kind}" for number, kind in enumerate(kinds[1:], 1))]
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": PARTS + kind}
+        for number, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+    ]
+    write_json(folder / "modules.json", modules)
+    return folder
+
+
+def dense(folder: Path, *, out: int = 16, bias: bool = True, **config: Any) -> tuple[Any, Any]:
+    """A dense layer in the folder, and its numbers."""
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(7)
+    weight = rng.normal(size=(out, 128)).astype(np.float32)
+    added = rng.normal(size=out).astype(np.float32)
+    tensors = {"linear.weight": weight} | ({"linear.bias": added} if bias else {})
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "model.safetensors")
+    write_json(folder / "config.json", {"in_features": 128, "out_features": out, "bias": bias, **config})
+    return weight, added if bias else 0 * added
