@@ -4,6 +4,8 @@ import pytest
 
 from tests.runtimes.random_gguf import write_random_gguf
 
+pytest.register_assert_rewrite("tests.runtimes.llama_contract")
+
 
 @pytest.fixture(scope="session")
 def slow_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:

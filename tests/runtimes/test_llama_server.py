@@ -1,3 +1,5 @@
+"""llama.cpp's server: the contract, the zoo to the letter, and more ways to end early."""
+
 import gc
 import tempfile
 import weakref
@@ -9,34 +11,17 @@ import pytest
 
 from modelhub.errors import (
     Cancelled,
-    ContextTooLong,
     DeadlineExceeded,
-    FormatError,
-    InvalidInput,
-    LoadFailed,
-    RuntimeNotInstalled,
 )
 from modelhub.facts import Call, Device
-from modelhub.runtimes import Bundle, Instance, Parts, Runtimes, SharedParts, find_device
+from modelhub.runtimes import Bundle, Instance, Parts
 from modelhub.runtimes.llama_server import LlamaServerRuntime
-from modelhub.runtimes.testing import LIVENESS, Case, ChatContract, Subject
+from modelhub.runtimes.testing import LIVENESS, Subject
 from modelhub.tasks import ChatRequest, FinishReason, Request, chat_request
-from tests.runtimes.random_gguf import write_random_gguf
-from tests.runtimes.zoo import CONTEXT, bundle, chat_bundle, chat_folder, on_another_device
-from tests.zoo.repos import chat_answers
-
-ONE_THREAD = {"n_threads": 1}
-"""Two would spin against each other on a machine that is busy."""
+from tests.runtimes.llama_contract import ONE_THREAD, LlamaContract
+from tests.runtimes.zoo import chat_bundle
 
 pytest.importorskip("xllamacpp", reason="the llama-server extra is not installed")
-
-
-def zoo(precision: str = "q8_0", **options: object) -> Subject:
-    return Subject(Runtimes().load("llama_server"), chat_bundle(precision), ONE_THREAD | options)
-
-
-def babbler(path: Path, **options: object) -> Subject:
-    return Subject(Runtimes().load("llama_server"), bundle(path.parent, path.name), ONE_THREAD | options)
 
 
 def prompt_tokens(instance: Instance) -> int:
@@ -63,37 +48,13 @@ def _fail(*_: object) -> None:
     raise RuntimeError("the tensor is a teapot")
 
 
-class TestLlamaServer(ChatContract):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def unreadable(cls, tmp_path_factory: pytest.TempPathFactory) -> Subject:
-        path = write_random_gguf(tmp_path_factory.mktemp("short") / "short.gguf", context=512)
-        path.write_bytes(path.read_bytes()[:-1000])
-        return babbler(path)
+class TestLlamaServer(LlamaContract):
+    runtime = LlamaServerRuntime
+    extra = "llama-server"
 
     def make_failing(self) -> tuple[Subject, Request, str]:
         subject = Subject(FailingLlamaServer(), chat_bundle("q8_0"), ONE_THREAD)
         return subject, chat_request("Hi"), "a teapot"
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def subject(cls) -> Subject:
-        return zoo()
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def cases(cls) -> list[Case]:
-        return [Case(chat_request(case.messages, temperature=0), case.answer) for case in chat_answers()]
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def endless(cls, slow_gguf: Path) -> Subject:
-        return babbler(slow_gguf)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def endless_request(cls) -> ChatRequest:
-        return chat_request("Go on.", temperature=0)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -133,128 +94,7 @@ class TestLlamaServer(ChatContract):
             slow.infer(endless_request, call)
         running.close()
 
-    # What it knows
-
-    @pytest.mark.parametrize("precision", ["f16", "q4_k_m"])
-    def test_other_precisions_and_shards(self, precision: str, cases: list[Case]) -> None:
-        instance = zoo(precision).load()
-        right = [instance.infer(case.request, Call()).text == case.answer for case in cases]
-        instance.close()
-        assert sum(right) / len(right) >= (1 if precision == "f16" else 0.9)
-
-    def test_a_seed_gives_the_same_draw_again(self, slow: Instance) -> None:
-        def draw(seed: int) -> str:
-            request = chat_request("Hi", temperature=1.5, top_p=0.99, top_k=0, seed=seed, max_tokens=30)
-            return str(slow.infer(request, Call()))
-
-        assert draw(7) == draw(7)
-        assert draw(7) != draw(8)
-
-    def test_the_largest_of_every_parameter(self, slow: Instance) -> None:
-        request = chat_request(
-            "Hi",
-            temperature=100,
-            top_p=1,
-            top_k=1 << 31,
-            seed=(1 << 32) - 1,
-            max_tokens=1 << 31,
-            stop="e",
-        )
-        assert "e" not in slow.infer(request, Call(timeout=LIVENESS)).text
-
-    # The context
-
-    def test_the_context_is_the_models_up_to_a_default(self, instance: Instance, slow: Instance) -> None:
-        assert instance.capabilities.context_length == CONTEXT
-        assert slow.capabilities.context_length == 8192
-
-    def test_a_prompt_longer_than_the_context(self) -> None:
-        instance = zoo(n_ctx=300).load()
-        assert instance.capabilities.context_length == 512
-        with pytest.raises(ContextTooLong, match="512") as caught:
-            instance.infer(chat_request("river " * 600), Call())
-        assert caught.value.details["context_length"] == 512
-        assert caught.value.details["prompt_tokens"] > 512
-        instance.close()
-
-    def test_an_answer_that_fills_the_context_ends_there(self, slow_gguf: Path) -> None:
-        instance = babbler(slow_gguf, n_ctx=256).load()
-        reply = instance.infer(chat_request("Hi", temperature=0), Call())
-        instance.close()
-        assert reply.finish_reason is FinishReason.LENGTH
-        assert reply.usage.total_tokens == 256
-
-    @pytest.mark.parametrize(
-        "options",
-        [{"n_ctx": CONTEXT + 1}, {"n_ctx": 8}, {"n_threads": 0}, {"n_batch": 1}, {"n_ctx": "x"}],
-    )
-    def test_options_out_of_range(self, options: dict[str, object]) -> None:
-        with pytest.raises(InvalidInput, match=next(iter(options))):
-            zoo(**options).load()
-
-    def test_the_smallest_batch(self, cases: list[Case]) -> None:
-        instance = zoo(n_batch=2).load()
-        assert str(instance.infer(cases[0].request, Call())) == cases[0].answer
-        instance.close()
-
-    # Loads that fail
-
-    def test_only_the_cpu(self, subject: Subject) -> None:
-        cuda = on_another_device("cuda")
-        assert (
-            "cuda:0"
-            in subject.runtime.supports(subject.bundle.model, subject.bundle.variant, cuda).reason
-        )
-        with pytest.raises(InvalidInput, match="cuda:0"):
-            subject.runtime.load(subject.bundle, cuda, {}, SharedParts())
-
-    def test_another_format_is_not_supported(self, subject: Subject) -> None:
-        other = subject.bundle.variant.model_copy(update={"format": "onnx"})
-        assert not subject.runtime.supports(subject.bundle.model, other, find_device("cpu")).ok
-
-    def test_without_its_library(self, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(LlamaServerRuntime, "requires", ("no_such_engine",))
-        with pytest.raises(RuntimeNotInstalled) as caught:
-            subject.load()
-        assert 'pip install "modelhub[llama-server]"' in caught.value.hint
-
-    def test_a_damaged_header_never_reaches_the_engine(self, tmp_path: Path) -> None:
-        whole = (chat_folder() / "zoo-chat-q8_0.gguf").read_bytes()
-        (tmp_path / "cut.gguf").write_bytes(whole[:5000])
-        with pytest.raises(FormatError):
-            babbler(tmp_path / "cut.gguf").load()
-
-    def test_weights_that_are_cut_off(self, tmp_path: Path) -> None:
-        whole = (chat_folder() / "zoo-chat-q8_0.gguf").read_bytes()
-        (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
-        with pytest.raises((FormatError, LoadFailed), match="cut"):
-            babbler(tmp_path / "cut.gguf").load()
-
-    def test_the_engines_own_reason_is_told(
-        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        path = write_random_gguf(tmp_path / "new.gguf", context=512, architecture="llama")
-        path.write_bytes(path.read_bytes().replace(b"llama", b"lxama"))
-        with pytest.raises(LoadFailed, match="unknown model architecture: 'lxama'") as caught:
-            babbler(path).load()
-        assert isinstance(caught.value.__cause__, RuntimeError)
-        assert capfd.readouterr() == ("", "")
-
-    def test_a_variant_without_weights(self, tmp_path: Path) -> None:
-        (tmp_path / "README.md").write_text("nothing here")
-        with pytest.raises(LoadFailed, match=r"no \.gguf file"):
-            Subject(LlamaServerRuntime(), bundle(tmp_path, "README.md")).load()
-
-    # Quiet and gone
-
-    def test_it_prints_nothing(self, cases: list[Case], capfd: pytest.CaptureFixture[str]) -> None:
-        instance = zoo().load()
-        instance.infer(cases[0].request, Call())
-        with pytest.raises(ContextTooLong):
-            instance.infer(chat_request("river " * 2000), Call())
-        next(instance.stream(cases[0].request, Call()))
-        instance.close()
-        assert capfd.readouterr() == ("", "")
+    # What it holds
 
     def test_an_instance_nobody_holds_is_unloaded(
         self, subject: Subject, monkeypatch: pytest.MonkeyPatch

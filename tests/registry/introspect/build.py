@@ -11,6 +11,7 @@ import numpy as np
 from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.formats import GGUFHeader, RangeReader, read_gguf
 from modelhub.refs import RepoPath
+from modelhub.registry.introspect import Findings, Metadata, headers_wanted, introspect
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -63,3 +64,11 @@ def chat(writer: gguf.GGUFWriter) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_token_list([f"t{n}" for n in range(2000)])
     writer.add_chat_template("{{ messages }}")
+
+
+def find(files, headers=None, **facts) -> Findings:
+    """What is found in a repository whose wanted headers are `headers` (or all one chat model's)."""
+    repo = listing(files, **facts)
+    if headers is None or isinstance(headers, GGUFHeader):
+        headers = dict.fromkeys(headers_wanted(repo), headers or header(more=chat))
+    return introspect(repo, Metadata(headers=headers))

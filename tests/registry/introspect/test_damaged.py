@@ -7,6 +7,7 @@ import pytest
 from modelhub.registry.introspect import Findings
 from modelhub.registry.introspect.documents import MAX_TOLD
 
+from .found import codes
 from .repos import BERT, CHAT, EMBEDDER, LLAMA, find, header
 
 BOMBS = {
@@ -34,10 +35,6 @@ SMALL = [
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 ]
-
-
-def codes(found: Findings) -> list[str]:
-    return [warning.code for warning in found.warnings]
 
 
 def told(found: Findings) -> list[str]:

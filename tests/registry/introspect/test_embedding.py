@@ -1,18 +1,10 @@
 import pytest
 
-from modelhub.registry.introspect import Findings, headers_wanted
+from modelhub.registry.introspect import headers_wanted
 
 from .build import listing
+from .found import codes, only_model
 from .repos import BERT, EMBEDDER, OURS, find
-
-
-def only_model(found: Findings):
-    (model,) = found.models
-    return model
-
-
-def codes(found: Findings) -> list[str]:
-    return [warning.code for warning in found.warnings]
 
 
 def modules(*kinds: str) -> list[dict[str, object]]:
