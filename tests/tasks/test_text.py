@@ -5,7 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelhub.errors import InvalidInput
-from modelhub.tasks import TASKS, ChatRequest, Message, Role, chat_request, find_task
+from modelhub.tasks import (
+    TASKS,
+    ChatRequest,
+    Message,
+    Role,
+    Usage,
+    build_request,
+    chat_request,
+    embed_request,
+    find_task,
+)
+
+HALF = "a\ud800"
 
 
 def test_a_text_becomes_a_user_message():
@@ -80,6 +92,44 @@ def test_what_is_out_of_range_is_named_with_what_came(field, value):
     assert caught.value.hint
     if field not in {"stop", "n_predict"}:
         assert repr(value) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "ask"),
+    [
+        ("messages.0.content", lambda: chat_request(HALF)),
+        (
+            "messages.0.content",
+            lambda: chat_request([{"role": "user", "content": [{"type": "text", "text": HALF}]}]),
+        ),
+        ("stop.1", lambda: chat_request("x", stop=["end", HALF])),
+        ("response_format", lambda: chat_request("x", response_format={"enum": [HALF]})),
+        (
+            "response_format",
+            lambda: chat_request(
+                "x",
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": HALF, "schema": {"type": "object"}},
+                },
+            ),
+        ),
+        ("texts.1", lambda: embed_request(["x", HALF])),
+        ("prompt_name", lambda: embed_request("x", prompt_name=HALF)),
+    ],
+)
+def test_half_a_character_is_refused_in_every_text(field, ask):
+    with pytest.raises(InvalidInput, match=rf"{field}: half a character at place \d") as caught:
+        ask()
+    assert caught.value.details["field"] == field
+
+
+@pytest.mark.parametrize("count", [-1, (1 << 53) + 1, 1 << 70])
+def test_a_count_of_tokens_is_one_that_can_be_kept(count):
+    for counts in ((count, 0), (0, count)):
+        with pytest.raises(InvalidInput, match="_tokens"):
+            build_request(Usage, prompt_tokens=counts[0], completion_tokens=counts[1])
+    assert Usage(prompt_tokens=1 << 53, completion_tokens=0).total_tokens == 1 << 53
 
 
 @given(

@@ -3,10 +3,33 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import Fact, Provenance
+
+R = TypeVar("R", bound=Fact)
+T = TypeVar("T")
+
+
+def check_whole(text: T) -> T:
+    """`text`, unless it is one that has no bytes in UTF-8: engines and files take no half characters.
+
+    Raises:
+        ValueError: naming the place.
+    """
+    if isinstance(text, str):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"half a character at place {error.start} (a surrogate without its other half)"
+            ) from None
+    return text
+
+
+WHOLE = BeforeValidator(check_whole)
+"""For the `Annotated` text of a request."""
 
 
 class Request(Fact):
@@ -17,9 +40,6 @@ class Result(Fact):
     """What a runtime answered. `provenance` is filled in by the Hub that asked."""
 
     provenance: Provenance | None = None
-
-
-R = TypeVar("R", bound=Fact)
 
 
 def build_request(kind: type[R], /, **fields: Any) -> R:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from modelhub.errors import InvalidInput
 from modelhub.facts.arrays import Array, ArrayFact
-from modelhub.tasks.base import Request, Result, build_request
+from modelhub.tasks.base import WHOLE, Request, Result, build_request
 from modelhub.tasks.text import Usage
 
 TextInput = str | Iterable[str]
@@ -21,7 +21,7 @@ MAX_TEXTS = 65_536
 class EmbedRequest(Request):
     """Texts to turn into vectors, and how."""
 
-    texts: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+    texts: tuple[Annotated[str, Field(min_length=1), WHOLE], ...] = Field(
         min_length=1,
         max_length=MAX_TEXTS,
         description=f"Pass a text, or a list of 1 to {MAX_TEXTS} of them; none may be empty.",
@@ -32,7 +32,7 @@ class EmbedRequest(Request):
     truncate: bool = Field(
         False, description="Whether a text longer than the model takes is cut; else it is refused."
     )
-    prompt_name: str | None = Field(
+    prompt_name: Annotated[str, WHOLE] | None = Field(
         None,
         description="One of the repository's own prompts, put before each text; None is its default.",
     )
@@ -53,7 +53,8 @@ def embed_request(texts: TextInput, **params: Any) -> EmbedRequest:
     """A checked request from a text or several.
 
     Raises:
-        InvalidInput: for no texts, an empty one, something else than text, an unknown parameter.
+        InvalidInput: for no texts, an empty one, half a character, something else than text, an
+            unknown parameter.
     """
     if isinstance(texts, str):
         texts = (texts,)

@@ -4,6 +4,7 @@ Parameters are named as in `huggingface_hub.InferenceClient.chat_completion` and
 completions; `top_k` as in llama.cpp and transformers.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -12,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import Fact, Provenance
-from modelhub.tasks.base import Request, Result, build_request
+from modelhub.tasks.base import WHOLE, Request, Result, build_request, check_whole
 from modelhub.tasks.formats import ResponseFormat, read_format
 
 MessageInput = str | Iterable["Mapping[str, Any] | Message"]
@@ -30,7 +31,7 @@ class Message(Fact):
     """One turn of a conversation."""
 
     role: Role
-    content: str
+    content: Annotated[str, WHOLE]
 
     @field_validator("content", mode="before")
     @classmethod
@@ -65,11 +66,15 @@ class FinishReason(StrEnum):
     LENGTH = "length"
 
 
+TokenCount = Annotated[int, Field(ge=0, le=1 << 53)]
+"""What every JSON reader and every database can hold."""
+
+
 class Usage(Fact):
     """Tokens read and written."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: TokenCount
+    completion_tokens: TokenCount
 
     @property
     def total_tokens(self) -> int:
@@ -99,7 +104,7 @@ class ChatRequest(Request):
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] | None = Field(
         None, description="A whole number from 0 to 4294967295, for the same draw again."
     )
-    stop: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] = Field(
+    stop: tuple[Annotated[str, Field(min_length=1, max_length=1000), WHOLE], ...] = Field(
         (), max_length=16, description="Up to 16 texts; writing ends before the first that appears."
     )
 
@@ -114,6 +119,14 @@ class ChatRequest(Request):
         if stop is None:
             return ()
         return (stop,) if isinstance(stop, str) else stop
+
+    @field_validator("response_format")
+    @classmethod
+    def _of_whole_texts(cls, wanted: ResponseFormat | None) -> ResponseFormat | None:
+        if wanted is not None:
+            check_whole(wanted.name)
+            check_whole(json.dumps(wanted.json_schema, ensure_ascii=False))
+        return wanted
 
     @model_validator(mode="after")
     def _someone_asks(self) -> Self:
@@ -169,7 +182,8 @@ def chat_request(messages: MessageInput, **params: Any) -> ChatRequest:
     """A checked chat request from a text or from OpenAI-style messages.
 
     Raises:
-        InvalidInput: for no messages, an unknown role, a parameter out of range or unknown.
+        InvalidInput: for no messages, an unknown role, half a character in a text, a parameter out of
+            range or unknown.
     """
     if "response_format" in params:
         params["response_format"] = read_format(params["response_format"])
