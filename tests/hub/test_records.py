@@ -12,11 +12,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, select, text
 
-from modelhub.errors import Cancelled, DatabaseUnavailable, DeadlineExceeded, EngineError, NotFound
+from modelhub.errors import (
+    Cancelled,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    EngineError,
+    InvalidInput,
+    NotFound,
+)
 from modelhub.hub import recorder
 from modelhub.registry import Registry
 from modelhub.registry.tables import InstanceRow
 from modelhub.runtimes.echo import EchoInstance
+from modelhub.tasks import chat_request
 from tests.hub.conftest import MODEL
 
 REF = f"{MODEL}:q8_0"
@@ -109,6 +117,24 @@ def test_nothing_that_was_said_is_in_any_table_or_log(hub, caplog, tmp_path):
                 assert CANARY not in repr(row)
 
 
+@pytest.mark.parametrize("verb", ["run", "stream"])
+def test_what_is_no_task_is_refused_and_not_written_down(hub, caplog, verb):
+    request = chat_request("x")
+    with caplog.at_level(logging.DEBUG):
+        for task in (f"{CANARY} " * 50, 5):
+            with pytest.raises(InvalidInput) as caught:
+                getattr(hub, verb)(task, REF, request, runtime="echo")
+            assert caught.value.details["field"] == "task"
+    assert calls(hub) == ()
+    assert CANARY not in "".join(repr(vars(record)) for record in caplog.records)
+
+
+def test_a_task_is_written_down_by_its_id(hub):
+    hub.run("llm", REF, chat_request("x"), runtime="echo")
+    list(hub.stream("chat", REF, chat_request("x"), runtime="echo"))
+    assert [call.task for call in calls(hub)] == ["text-generation"] * 2
+
+
 def test_many_calls_are_written_together(hub, monkeypatch):
     written = []
     begin = Registry.begin
@@ -159,6 +185,46 @@ def test_a_database_that_is_away_loses_no_call(hub, monkeypatch):
     while len(calls(hub)) < 7 and time.monotonic() < until:
         time.sleep(0.05)
     assert len(calls(hub)) == 7
+
+
+def test_a_call_that_the_database_refuses_costs_no_other(hub, monkeypatch, caplog):
+    monkeypatch.setattr(recorder, "PAUSE", 60)
+    for number in range(5):
+        hub.chat(REF, f"{CANARY} {number}", runtime="echo")
+    waiting = hub._answering.recorder._waiting
+    waiting[2] = refused = waiting[2].model_copy(update={"input_size": 1 << 70})
+    kept = [call.request_id for call in waiting if call is not refused]
+    assert [call.request_id for call in calls(hub)] == kept[::-1]
+    (told,) = [record for record in caplog.records if record.message == "call_refused"]
+    assert (told.levelname, told.request_id, told.error_type) == (
+        "ERROR",
+        refused.request_id,
+        "registry_error",
+    )
+    assert "64 bits" in told.reason
+    assert CANARY not in repr(vars(told))
+    hub.close()
+    assert "calls_lost" not in caplog.text
+
+
+def test_a_database_that_goes_away_between_two_calls_gets_neither_twice(hub, monkeypatch):
+    monkeypatch.setattr(recorder, "PAUSE", 60)
+    for number in range(4):
+        hub.chat(REF, str(number), runtime="echo")
+    waiting = hub._answering.recorder._waiting
+    waiting[0] = waiting[0].model_copy(update={"input_size": 1 << 70})
+    begin, begun = Registry.begin, []
+
+    def sometimes(registry):
+        begun.append(1)
+        if len(begun) == 4:
+            raise DatabaseUnavailable("it is away")
+        return begin(registry)
+
+    monkeypatch.setattr(Registry, "begin", sometimes)
+    hub._answering.recorder.flush()
+    assert len(waiting) == 2
+    assert len({call.request_id for call in calls(hub)}) == len(calls(hub)) == 3
 
 
 def test_too_many_that_wait_are_counted(hub, monkeypatch, caplog):

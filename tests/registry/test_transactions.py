@@ -148,6 +148,18 @@ def test_a_server_that_cut_its_connections_is_reached_again(registry, postgres_u
         assert names(tx) == [QWEN.name]
 
 
+@only_postgres
+def test_a_server_that_takes_no_writes_for_a_while_is_unavailable(registry):
+    def write():
+        with registry.begin() as tx:
+            tx.session.execute(text("SET TRANSACTION READ ONLY"))
+            tx.repos.register(QWEN, source_uri="x")
+
+    with pytest.raises(DatabaseUnavailable, match="read-only") as caught:
+        write()
+    assert "a standby" in caught.value.hint
+
+
 def test_two_registries_on_one_database(registry, database_url):
     register(registry)
     other = Registry.open(database_url)

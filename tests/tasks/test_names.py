@@ -66,3 +66,11 @@ def test_any_other_text_is_refused_with_the_list(text):
     with pytest.raises(InvalidInput) as caught:
         find_task(text)
     assert "text-generation" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", [5, None, b"chat", ["chat"]])
+def test_what_is_no_text_is_no_task(name):
+    with pytest.raises(InvalidInput, match=f"task must be a text, not {type(name).__name__}") as caught:
+        find_task(name)
+    assert caught.value.details["field"] == "task"
+    assert "text-generation" in caught.value.hint

@@ -23,6 +23,7 @@ from modelhub.tasks import (
     ChatRequest,
     Request,
     Result,
+    TaskName,
     checked_chunks,
     checked_reply,
     find_task,
@@ -43,12 +44,13 @@ class Answering:
 
     def run(self, task: str, model: Model | None, request: Request, how: How, show: Reporter) -> Result:
         """The whole answer."""
+        name = find_task(task)
         self.recorder.start()
         with (
             self.calls.serve(how.timeout) as call,
-            told(Story(call, task, self.recorder.add)) as story,
+            told(Story(call, name.id, self.recorder.add)) as story,
         ):
-            lease, provenance = self._acquire(task, model, request, how, call, show, story)
+            lease, provenance = self._acquire(name, model, request, how, call, show, story)
             with lease as instance, typed_errors(provenance.runtime):
                 result = check_result(provenance.runtime, instance.infer(request, call))
             story.took(getattr(result, "usage", None))
@@ -60,12 +62,13 @@ class Answering:
         self, task: str, model: Model | None, request: Request, how: How, show: Reporter
     ) -> Stream[Any]:
         """The answer piece by piece."""
+        name = find_task(task)
         self.recorder.start()
         with self.calls.serve(how.timeout) as call:
-            story = Story(call, task, self.recorder.add)
+            story = Story(call, name.id, self.recorder.add)
             self._open.add(story)
             try:
-                lease, provenance = self._acquire(task, model, request, how, call, show, story)
+                lease, provenance = self._acquire(name, model, request, how, call, show, story)
                 try:
                     with typed_errors(provenance.runtime):
                         pieces = lease.instance.stream(request, call)
@@ -83,7 +86,7 @@ class Answering:
 
     def _acquire(
         self,
-        task: str,
+        name: TaskName,
         model: Model | None,
         request: Request,
         how: How,
@@ -91,7 +94,6 @@ class Answering:
         show: Reporter,
         story: Story,
     ) -> tuple[Lease, Provenance]:
-        name = find_task(task)
         check_request(name.id, request)
         ref = ModelRef.parse(default_model(name.id) if model is None else model)
         self.serving.check_names(how.runtime, how.device)

@@ -3,9 +3,10 @@
 import logging
 import threading
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 
-from modelhub.errors import HubClosed, RegistryError
+from modelhub.errors import DatabaseUnavailable, HubClosed, RegistryError
 from modelhub.facts import CallRecord
 from modelhub.registry import Registry
 
@@ -20,7 +21,7 @@ MOST = 50_000
 
 
 class Recorder:
-    """The log of one Hub's calls. After `close` it is complete.
+    """The log of one Hub's calls. After `close` it is complete, but for what the database refuses to hold.
 
     `add` neither waits nor fails, and may be called by the garbage collector.
     """
@@ -49,18 +50,30 @@ class Recorder:
             self._lost += 1
 
     def flush(self) -> None:
-        """Write what waits now; what cannot be written waits on."""
+        """Write what waits now; while the database is away it waits on."""
         with self._writing:
-            while batch := list(islice(self._waiting, BATCH)):
-                try:
-                    with self._registry.begin() as tx:
-                        tx.calls.add(batch)
-                except (RegistryError, HubClosed) as error:
-                    fields = {"count": len(self._waiting), "error_type": error.code}
-                    log.warning("calls_not_recorded", extra=fields)
-                    return
-                for _ in batch:
-                    self._waiting.popleft()
+            try:
+                while batch := list(islice(self._waiting, BATCH)):
+                    self._write(batch)
+            except (DatabaseUnavailable, HubClosed) as error:
+                fields = {"count": len(self._waiting), "error_type": error.code}
+                log.warning("calls_not_recorded", extra=fields)
+
+    def _write(self, batch: Sequence[CallRecord]) -> None:
+        """Write the first that wait; of those that the database refuses together, each by itself."""
+        try:
+            with self._registry.begin() as tx:
+                tx.calls.add(batch)
+        except DatabaseUnavailable:
+            raise
+        except RegistryError as error:
+            if len(batch) > 1:
+                for record in batch:
+                    self._write([record])
+                return
+            _tell_of(batch[0], error)
+        for _ in batch:
+            self._waiting.popleft()
 
     def close(self) -> None:
         """Write all that is left. Safe to call twice."""
@@ -78,3 +91,8 @@ class Recorder:
     def _run(self) -> None:
         while not self._stopped.wait(PAUSE):
             self.flush()
+
+
+def _tell_of(refused: CallRecord, error: RegistryError) -> None:
+    fields = {"request_id": refused.request_id, "error_type": error.code, "reason": error.message}
+    log.error("call_refused", extra=fields)

@@ -20,6 +20,7 @@ CONNECT_SECONDS = 10
 OLDEST_SQLITE = (3, 35)  # RETURNING
 
 _LIMITS = "54"  # the class of PostgreSQL's "program limit exceeded", which psycopg calls operational
+_READ_ONLY = "25006"  # a standby, or a server set so for a while; psycopg calls it internal
 _SECRETS = ("password", "sslpassword")
 _POSTGRES = ("postgres", "postgresql", "postgresql+psycopg")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
@@ -126,10 +127,14 @@ def translate(error: Exception, url: URL) -> ModelHubError:
 def _unavailable(error: BaseException) -> bool:
     # SQLite says plain DatabaseError of a file that is damaged or no database.
     names = {kind.__name__ for kind in type(error).__mro__}
+    if getattr(error, "sqlstate", None) == _READ_ONLY:
+        return True
     return bool(names & {"OperationalError", "InterfaceError"}) or type(error) is sqlite3.DatabaseError
 
 
 def _advice(url: URL, reason: str) -> str:
+    if "read-only transaction" in reason:
+        return "The server takes no writes now: it is a standby, or was set so."
     if url.get_backend_name() == "postgresql":
         return "Check that the server runs and that host, port, user, password and database are right."
     if "not a database" in reason:

@@ -46,8 +46,10 @@ def find_task(name: str) -> TaskName:
     """The task that `name` means: a canonical id, a subtask, a verb or an alias, without case.
 
     Raises:
-        InvalidInput: listing the ids that exist.
+        InvalidInput: for what is no text, and listing the ids that exist.
     """
+    if not isinstance(name, str):
+        raise _no_task(f"task must be a text, not {type(name).__name__}")
     wanted = name.strip().lower().replace("_", "-")
     for task in TASKS:
         own = (task.subtask or task.id, task.verb.replace("_", "-"), *task.aliases)
@@ -57,5 +59,9 @@ def find_task(name: str) -> TaskName:
         # An id that only stands with a subtask here still is the task's id.
         if wanted == task.id:
             return task
+    raise _no_task(f"unknown task {name!r:.60}")
+
+
+def _no_task(message: str) -> InvalidInput:
     known = ", ".join(sorted({task.id for task in TASKS}))
-    raise InvalidInput(f"unknown task {name!r:.60}", hint=f"Tasks are: {known}.", field="task")
+    return InvalidInput(message, hint=f"Tasks are: {known}.", field="task")
