@@ -1,7 +1,7 @@
 from fractions import Fraction
 
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, computed_field
 
 from modelhub.errors import Cancelled, DeadlineExceeded, InvalidInput
 from modelhub.facts import (
@@ -15,7 +15,7 @@ from modelhub.facts import (
     Token,
     Variant,
 )
-from modelhub.facts.base import human_bytes, table
+from modelhub.facts.base import Fact, human_bytes, table
 
 COMMIT = "0" * 40
 
@@ -46,6 +46,16 @@ def test_a_report_prints_as_a_table_and_its_repr_is_one_line():
     assert "1,234" in text
     assert "context 2,048 tokens" in text
     assert "\n" not in repr(report())
+
+
+def test_a_fact_with_sums_says_so():
+    with pytest.raises(TypeError, match="inherit SummedFact"):
+
+        class Sum(Fact):
+            @computed_field
+            @property
+            def total(self) -> int:
+                return 3
 
 
 def test_facts_are_frozen_and_refuse_unknown_fields():

@@ -72,5 +72,83 @@ class TextInstance(EchoInstance):
         return "pieces"
 
 
+class EndsTheProgramInLoad(Plugin):
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        raise SystemExit(3)
+
+
+class EndsTheProgramInSupports(Plugin):
+    def supports(self, model: Model, variant: Variant, device: Device) -> Support:
+        raise SystemExit("in supports")
+
+
+class EndsTheProgram(Plugin):
+    """When it is asked."""
+
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return EndingInstance(EchoOptions())
+
+
+class EndingInstance(EchoInstance):
+    def infer(self, request: Request, call: Call) -> Any:
+        raise SystemExit(3)
+
+    def stream(self, request: Request, call: Call) -> Iterator[Any]:
+        yield next(super().stream(request, call))
+        raise SystemExit(3)
+
+
+class SaysNotWhatItCanDo(Plugin):
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        instance: Any = EchoInstance(EchoOptions())
+        instance.capabilities = {}
+        return instance  # type: ignore[no-any-return]
+
+
+class StreamsTexts(Plugin):
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return TextsInstance(EchoOptions())
+
+
+class TextsInstance(EchoInstance):
+    def stream(self, request: Request, call: Call) -> Any:
+        return iter(["an", "answer"])
+
+
+class NeverEnds(Plugin):
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return HalfInstance(EchoOptions())
+
+
+class HalfInstance(EchoInstance):
+    """Leaves the last piece of a stream out."""
+
+    def stream(self, request: Request, call: Call) -> Iterator[Any]:
+        yield from list(super().stream(request, call))[:-1]
+
+
+class Forgetful(Plugin):
+    """Cannot say how much memory it takes."""
+
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return ForgetfulInstance(EchoOptions())
+
+
+class ForgetfulInstance(EchoInstance):
+    @property
+    def memory(self) -> int | None:
+        raise OSError("no such counter")
+
+
+class HalfCharacters(Plugin):
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return HalfCharacterInstance(EchoOptions())
+
+
+class HalfCharacterInstance(EchoInstance):
+    def infer(self, request: Request, call: Call) -> Any:
+        return super().infer(request, call).model_copy(update={"text": "half a \ud83d"})
+
+
 class OfTheFuture(Plugin):
     api_version = 2

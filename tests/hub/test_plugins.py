@@ -35,6 +35,10 @@ def with_plugin(request: pytest.FixtureRequest, make_hub: MakeHub, monkeypatch) 
         ("json:loads", RuntimeBroken, "is not a subclass"),
         ("OfTheFuture", RuntimeBroken, "has api_version 2, and this modelhub speaks 1"),
         ("RaisesInSupports", RuntimeNotFound, "ZeroDivisionError: in supports"),
+        ("EndsTheProgramInSupports", RuntimeNotFound, "SystemExit: in supports"),
+        ("EndsTheProgramInLoad", LoadFailed, "plugin failed: SystemExit: 3"),
+        ("EndsTheProgram", EngineError, "plugin failed: SystemExit: 3"),
+        ("SaysNotWhatItCanDo", RuntimeBroken, "capabilities gave 'dict', not Capabilities"),
         ("RaisesInLoad", LoadFailed, "plugin failed: KeyError: 'in load'"),
         ("LoadsNothing", RuntimeBroken, "load gave 'NoneType', not an Instance"),
         ("RaisesInInfer", EngineError, "plugin failed: RuntimeError: tensor 7 is a teapot"),
@@ -69,3 +73,25 @@ def test_an_error_in_the_middle_of_a_stream(with_plugin: WithPlugin) -> None:
 def test_a_stream_that_is_none(with_plugin: WithPlugin) -> None:
     with pytest.raises((RuntimeBroken, EngineError), match="stream gave 'str', not an iterator"):
         list(with_plugin("AnswersWithText").chat(REF, "hello", runtime="plugin", stream=True))
+
+
+@pytest.mark.parametrize(
+    ("plugin", "error", "says"),
+    [
+        ("StreamsTexts", RuntimeBroken, "stream gave 'str', not ChatChunks"),
+        ("NeverEnds", EngineError, "it is not whole"),
+        ("EndsTheProgram", EngineError, "SystemExit: 3"),
+    ],
+)
+def test_pieces_that_are_none(with_plugin: WithPlugin, plugin: str, error: type, says: str) -> None:
+    hub = with_plugin(plugin)
+    with pytest.raises(error, match=says):
+        list(hub.chat(REF, "hello", runtime="plugin", stream=True))
+    assert hub.chat(REF, "still here", runtime="echo").text == "still here"
+
+
+@pytest.mark.parametrize("plugin", ["Forgetful", "HalfCharacters"])
+def test_what_a_plugin_may_get_wrong(with_plugin: WithPlugin, plugin: str) -> None:
+    hub = with_plugin(plugin)
+    answer = hub.chat(REF, "hello", runtime="plugin").text
+    assert answer == ("hello" if plugin == "Forgetful" else "half a \ud83d")

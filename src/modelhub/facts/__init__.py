@@ -4,7 +4,7 @@ Each is a pydantic model: checked when made, equal by value, JSON by `model_dump
 `str()` of a report is a table for people; `repr()` is one line.
 """
 
-from modelhub.facts.base import Fact, JsonDict, JsonValue
+from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
 from modelhub.facts.code import CodeApproval, CodeFile
@@ -62,6 +62,7 @@ __all__ = [
     "RuntimeView",
     "Snapshot",
     "SnapshotFile",
+    "SummedFact",
     "SyncStatus",
     "Token",
     "Variant",

@@ -5,13 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
-__all__ = ["Fact", "JsonDict", "JsonValue", "human_bytes", "table"]
+__all__ = ["Fact", "JsonDict", "JsonValue", "SummedFact", "human_bytes", "table"]
 
 JsonDict = dict[str, JsonValue]
 
 
 class Fact(BaseModel):
-    """A frozen value. Unknown fields are refused, so a typing error cannot hide."""
+    """A frozen value. Unknown fields are refused, so a typing error cannot hide.
+
+    One with computed fields is a `SummedFact`.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -22,14 +25,10 @@ class Fact(BaseModel):
         ser_json_inf_nan="constants",
     )
 
-    @model_validator(mode="before")
     @classmethod
-    def _drop_computed(cls, data: Any) -> Any:
-        # So that what `model_dump` wrote can be read back: sums are made anew.
-        computed = cls.model_computed_fields
-        if computed and isinstance(data, dict):
-            return {key: value for key, value in data.items() if key not in computed}
-        return data
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        if cls.model_computed_fields and not issubclass(cls, SummedFact):
+            raise TypeError(f"{cls.__name__} has computed fields: inherit SummedFact, not Fact")
 
     def model_dump(self, *, mode: str = "json", **others: Any) -> dict[str, Any]:
         """As pydantic's, but JSON values unless `mode="python"` is asked for: texts for times and
@@ -46,6 +45,17 @@ class Fact(BaseModel):
     def _brief(self) -> Iterable[tuple[str, Any]]:
         """The fields worth a place in the one-line `repr`."""
         return ((key, getattr(self, key)) for key in type(self).model_fields)
+
+
+class SummedFact(Fact):
+    """A fact with computed fields, which `model_dump` writes and which are made anew when it is read back."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_computed(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if key not in cls.model_computed_fields}
+        return data
 
 
 def _short(value: Any) -> str:

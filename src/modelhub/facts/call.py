@@ -57,7 +57,8 @@ class Token:
 class Call:
     """What a runtime needs to know about the request it serves, besides the request.
 
-    `timeout` is in seconds from now; `None` waits for ever.
+    `timeout` is in seconds from now; `None` waits for ever. `id` is what the call is known by; a new
+    one by default.
 
     Raises:
         InvalidInput: for a timeout that is not a positive number.
@@ -71,6 +72,7 @@ class Call:
         timeout: float | None = None,
         token: Token | None = None,
         on_progress: ProgressCallback | None = None,
+        id: str | None = None,  # noqa: A002 - the attribute's name
     ) -> None:
         if timeout is not None and not _positive(timeout):
             raise InvalidInput(
@@ -78,7 +80,7 @@ class Call:
                 hint="Leave it out to wait as long as it takes.",
                 field="timeout",
             )
-        self.id = uuid4().hex
+        self.id = id or uuid4().hex
         self.token = token or Token()
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self._on_progress = on_progress

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, computed_field
 
-from modelhub.facts.base import Fact, JsonDict, JsonValue, human_bytes, table
+from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact, human_bytes, table
 from modelhub.facts.repo import Commit, RepoFile
 from modelhub.refs import Precision
 
@@ -34,7 +34,7 @@ class Evidence(Fact):
     trust: int = Field(ge=0, le=100)
 
 
-class Component(Fact):
+class Component(SummedFact):
     """One part of a variant, such as `model`, `vae` or `tokenizer`.
 
     `files` are paths inside `repo` (`vendor/name`) at `commit`; `folder` is the folder that holds
@@ -60,7 +60,7 @@ class Component(Fact):
         return sum(file.size for file in self.files)
 
 
-class Variant(Fact):
+class Variant(SummedFact):
     """A runnable form of a model: one precision in one file format."""
 
     name: str

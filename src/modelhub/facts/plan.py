@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import computed_field
 
-from modelhub.facts.base import Fact, human_bytes, table
+from modelhub.facts.base import Fact, SummedFact, human_bytes, table
 from modelhub.facts.model import Component, Model, RepoWarning, Variant
 from modelhub.facts.repo import Commit
 from modelhub.refs import Digest, RepoPath
@@ -44,7 +44,7 @@ class PlannedFile(Fact):
     present: bool
 
 
-class Plan(Fact):
+class Plan(SummedFact):
     """Which variant would run where, what must be fetched for it, and why.
 
     A plan is a value even when nothing can run it: then `runtime` is `None` and `steps` says what

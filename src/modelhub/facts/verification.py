@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import computed_field
 
-from modelhub.facts.base import Fact, human_bytes, table
+from modelhub.facts.base import Fact, SummedFact, human_bytes, table
 from modelhub.facts.repo import Commit
 from modelhub.refs import Digest, RepoPath
 
@@ -34,7 +34,7 @@ class VerifiedFile(Fact):
     kept: str | None = None
 
 
-class Verification(Fact):
+class Verification(SummedFact):
     """Whether the files of a repository that were fetched still have the bytes that they had.
 
     `files` are those that are here or once were; `absent` counts the others that were asked for,

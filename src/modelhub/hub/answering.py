@@ -72,7 +72,7 @@ class Answering:
                 try:
                     with typed_errors(provenance.runtime):
                         pieces = lease.instance.stream(request, call)
-                    pieces = checked_pieces(provenance.runtime, pieces)
+                    pieces = checked_pieces(provenance.runtime, request, pieces)
                     if isinstance(request, ChatRequest):
                         pieces = checked_chunks(pieces, request)
                 except BaseException:

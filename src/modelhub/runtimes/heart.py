@@ -49,6 +49,8 @@ class Heart:
                 self.beat()
             except (RegistryError, HubClosed) as error:
                 log.warning("instance_beat_failed", extra={"error_type": error.code})
+            except Exception:  # an engine that fails as it is buried; the others' rows live on
+                log.exception("instance_beat_failed")
 
     def beat(self) -> None:
         """Once."""

@@ -194,10 +194,12 @@ class Instances:
     def _load(self, key: Hashable, load: Callable[[], Instance], describe: Describe | None) -> _Loaded:
         started = time.monotonic()
         loaded = _Loaded(key, load(), time.monotonic() - started)
-        if self._closed.is_set():
+        try:
+            self._check_open()
+            self._record(loaded, describe)
+        except BaseException:
             loaded.close()
-            raise _closed()
-        self._record(loaded, describe)
+            raise
         log.info(
             "instance_loaded",
             extra={

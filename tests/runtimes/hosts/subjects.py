@@ -84,11 +84,39 @@ class LockedInstance(TokensInstance):
         raise InvalidInput("nobody ended it")
 
 
+class Interrupting(TokensRuntime):
+    """Its instance raises what no engine should."""
+
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return InterruptingInstance(0.0)
+
+
+class InterruptingInstance(TokensInstance):
+    def infer(self, request: Request, call: Call) -> Any:
+        raise KeyboardInterrupt
+
+    def stream(self, request: Request, call: Call) -> Any:
+        raise InvalidInput("it is odd", odd=object())
+
+
+class Deaf(TokensRuntime):
+    """Its instance does not look at its call while it answers."""
+
+    def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
+        return DeafInstance(0.0)
+
+
+class DeafInstance(TokensInstance):
+    def infer(self, request: Request, call: Call) -> Any:
+        time.sleep(0 if call.remaining is None else 60)
+        return super().infer(request, Call())
+
+
 class Nonsense(TokensRuntime):
     """Writes into the socket of its process what is no message."""
 
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:
-        os.write(int(sys.argv[1]), b"\0\0\0\4abcd")
+        os.write(int(sys.argv[1]), b"abcd" * 8)
         time.sleep(60)
         return super().load(bundle, device, options, parts)
 

@@ -1,11 +1,14 @@
 import gc
 import os
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from modelhub.errors import EngineError, InvalidInput
 from modelhub.runtimes.hosts import channel as channel_module
 from modelhub.runtimes.hosts.channel import INLINE, Channel, ends
 from modelhub.runtimes.hosts.shared import received, share
@@ -17,6 +20,10 @@ def pair():
     yield one, other
     one.close()
     other.close()
+
+
+def head(*numbers: int) -> bytes:
+    return channel_module._HEAD.pack(*numbers)
 
 
 def open_files() -> int:
@@ -103,13 +110,53 @@ def test_close_twice(pair):
 
 
 @pytest.mark.parametrize(
-    "frame", [b"", b"\0" * 7, b"\xff" * 8, b"\x02\0\0\0\0\0\0\0{", b"\x01\0\0\0\x01\0\0\0{"]
+    "frame",
+    [
+        b"\0" * 16,
+        b"\xff" * 16,
+        head(1 << 40, 2, 0) + b"{}",
+        head(2, 2, 1 << 20) + b"{}",
+        head(1, 2, 0) + b"{",
+        head(2, 1, 0) + b"{}",
+        head(2, 2, 1) + b"{}",
+    ],
 )
 def test_a_frame_that_is_none_is_an_error(pair, frame):
     one, other = pair
-    one._connection.send_bytes(frame)
+    one._socket.sendall(frame)
+    one.hang_up()
     with pytest.raises((ValueError, LookupError, TypeError, channel_module.struct.error)):
         other.receive()
+
+
+def test_a_frame_that_ends_early_is_the_end(pair):
+    one, other = pair
+    one._socket.sendall(head(3 << 20, 2, 0) + b"{}")
+    one.hang_up()
+    with pytest.raises(EOFError):
+        other.receive()
+
+
+@pytest.mark.parametrize("value", [{"x": [b""] * 4097}, {"x": "y" * (1 << 20)}])
+def test_what_is_too_large_for_a_message_is_refused(pair, monkeypatch, value):
+    monkeypatch.setattr(channel_module, "MAX_FRAME", 1 << 20)
+    with pytest.raises(InvalidInput, match="too large"):
+        pair[0].send(value)
+
+
+def test_a_default_timeout_of_the_program_changes_nothing():
+    socket.setdefaulttimeout(0.01)
+    try:
+        one, other = map(Channel, ends())
+    finally:
+        socket.setdefaulttimeout(None)
+    with ThreadPoolExecutor(1) as pool:
+        receiving = pool.submit(other.receive)
+        time.sleep(0.1)
+        one.send({"late": True})
+        assert receiving.result() == {"late": True}
+    one.close()
+    other.close()
 
 
 def test_shared_memory_cannot_be_changed_by_who_sent_it():
@@ -145,8 +192,42 @@ def test_a_missing_descriptor_is_the_end(pair):
     one, other = pair
     header = b'{"x":{"\\u0000b":0}}'
     size = INLINE + 1
-    frame = channel_module._HEAD.pack(len(header), 1) + channel_module._SIZE.pack(size) + header
-    one._connection.send_bytes(frame)
+    one._socket.sendall(head(8 + len(header), len(header), 1) + size.to_bytes(8, "little") + header)
     one._socket.sendall(b"\0")
+    with pytest.raises(EOFError):
+        other.receive()
+
+
+def test_without_memory_to_share_nothing_is_sent(pair, monkeypatch):
+    one, other = pair
+    shared = iter([share(memoryview(b"x")), OSError(24, "Too many open files")])
+
+    def give(_buffer):
+        found = next(shared)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    before = open_files() - 1
+    monkeypatch.setattr(channel_module, "share", give)
+    large = np.zeros(INLINE, "float64")
+    with pytest.raises(EngineError, match="Too many open files"):
+        one.send({"one": large, "two": large})
+    assert open_files() == before
+    one.send({"next": True})
+    assert other.receive() == {"next": True}
+
+
+def test_a_message_that_was_half_sent_ends_the_connection(pair, monkeypatch):
+    one, other = pair
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(channel_module.socket, "send_fds", interrupt)
+    before = open_files()
+    with pytest.raises(KeyboardInterrupt):
+        one.send({"large": np.zeros(INLINE, "float64")})
+    assert open_files() == before
     with pytest.raises(EOFError):
         other.receive()

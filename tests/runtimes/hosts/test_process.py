@@ -263,6 +263,44 @@ def test_a_deadline_holds_though_the_child_does_not_listen(load, monkeypatch):
     assert not group(instance.pid)
 
 
+def test_a_child_that_goes_on_with_what_was_cancelled_is_killed(load, monkeypatch, caplog):
+    monkeypatch.setattr("modelhub.runtimes.hosts.worker.OBEDIENCE", 0.5)
+    instance = load(subjects.Deaf)
+    with pytest.raises(DeadlineExceeded):
+        instance.infer(chat_request("Hi"), Call(timeout=0.1))
+    soon(lambda: not instance.alive)
+    with pytest.raises(ProcessLost, match="SIGKILL"):
+        instance.infer(chat_request("Hi"), Call())
+    assert "child_disobedient" in caplog.messages
+
+
+def test_a_child_that_obeys_is_left_alone(load, monkeypatch):
+    monkeypatch.setattr("modelhub.runtimes.hosts.worker.OBEDIENCE", 0.5)
+    instance = load(delay=0.01)
+    for leave in (0.05, 0.1, 0.2):
+        with pytest.raises(DeadlineExceeded):
+            instance.infer(ENDLESS, Call(timeout=leave))
+        stream = instance.stream(ENDLESS, Call())
+        next(stream)
+        stream.close()
+    for _ in range(50):  # left in the moment of their end
+        stream = instance.stream(chat_request("a b"), Call())
+        next(stream)
+        stream.close()
+    with pytest.raises(InvalidInput, match="cannot be sent"):
+        instance.infer(object(), Call())
+    time.sleep(2.2)
+    assert instance.infer(chat_request("still here"), Call()).text == "still here"
+
+
+def test_whatever_is_raised_in_a_child_reaches_who_asked(load):
+    instance = load(subjects.Interrupting)
+    with pytest.raises(EngineError, match="KeyboardInterrupt"):
+        instance.infer(chat_request("Hi"), Call(timeout=20))
+    with pytest.raises(InvalidInput, match="it is odd"):
+        list(instance.stream(chat_request("Hi"), Call(timeout=20)))
+
+
 def test_a_dropped_instance_ends_its_child(bundle):
     order = Order(
         TokensRuntime(), f"{TokensRuntime.__module__}:TokensRuntime", bundle, find_device("cpu")

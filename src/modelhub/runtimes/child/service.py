@@ -17,6 +17,8 @@ from modelhub.runtimes.hosts.wire import Message, error_message
 
 log = logging.getLogger(__name__)
 
+_TICK = 0.1
+
 
 class Service:
     """Threads that take turns at the channel: whoever reads a call passes the turn on and answers it.
@@ -102,16 +104,16 @@ class Service:
         try:
             self._name = message["name"]
             instance = load(message)
+            capabilities = instance.capabilities
+            self._room = threading.Semaphore(capabilities.max_concurrency)
+            self._instance = instance
+            self._say(number, "loaded", capabilities=capabilities, last=True)
         except ModelHubError as error:
             self._say(number, "error", **error_message(error), last=True)
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
             failed = LoadFailed(f"it failed: {type(error).__name__}: {error}")
             failed.__cause__ = error
             self._say(number, "error", **error_message(failed), last=True)
-        else:
-            self._room = threading.Semaphore(instance.capabilities.max_concurrency)
-            self._instance = instance
-            self._say(number, "loaded", capabilities=instance.capabilities, last=True)
 
     def _begun(self, message: Message) -> tuple[int, Work] | None:
         number = message["id"]
@@ -125,12 +127,26 @@ class Service:
 
     def _do(self, number: int, work: Work) -> None:
         try:
-            with self._room:
+            entered = self._enter(work)
+            try:
                 work.run()
+            finally:
+                if entered:
+                    self._room.release()
         except OSError:
             os._exit(1)  # the parent is gone
+        except BaseException:
+            log.exception("call_not_answered")
+            os._exit(1)  # better than that whoever asked waits for ever
         finally:
             self._works.pop(number, None)
+
+    def _enter(self, work: Work) -> bool:
+        """Wait for room in the instance. One that is over need not, and only says so."""
+        while not self._room.acquire(timeout=_TICK):
+            if work.over:
+                return False
+        return True
 
     def _say(self, number: int, kind: str, **more: Any) -> None:
         self._channel.send({"type": kind, "id": number, **more})

@@ -23,31 +23,53 @@ class Work:
         self._message = message
         self._say = say
         self._token = Token()
-        self._room = threading.Semaphore(message.get("window", 0))
+        self._room = threading.Semaphore(message["window"]) if "window" in message else None
         self._call = self._make_call(message["remaining"])
 
     def _make_call(self, remaining: float | None) -> Call:
-        return Call(timeout=remaining, token=self._token, on_progress=self._progress)
+        # What has no time left is over at once, and not refused.
+        left = None if remaining is None else max(remaining, 0.001)
+        call_id = self._message["call"]
+        return Call(timeout=left, token=self._token, on_progress=self._progress, id=call_id)
 
     def cancel(self) -> None:
         """The parent wants no answer any more."""
         self._token.cancel()
 
+    @property
+    def over(self) -> bool:
+        """Whether it was cancelled, or is late."""
+        return self._token.cancelled or self._call.remaining == 0
+
     def more(self, count: int) -> None:
         """The reader of a stream has room for so many more chunks."""
-        self._room.release(count)
+        if self._room is not None:
+            self._room.release(count)
 
     def run(self) -> None:
-        """Answer. What goes wrong is said, not raised, unless the parent cannot be told."""
+        """Answer. What goes wrong is said, not raised.
+
+        Raises:
+            OSError: when the parent cannot be told.
+        """
         try:
             self._answer()
         except ModelHubError as error:
-            self._say("error", **error_message(error), last=True)
+            self._fail(error)
+        except OSError:
+            raise  # an engine's own is typed by now
+        except BaseException as error:  # noqa: BLE001 - whoever asked must hear of it, KeyboardInterrupt too
+            failed = EngineError(f"{self._name} failed: {type(error).__name__}: {error}")
+            failed.__cause__ = error
+            self._fail(failed)
+
+    def _fail(self, error: ModelHubError) -> None:
+        self._say("error", **error_message(error), last=True)
 
     def _answer(self) -> None:
+        self._call.check()
         match self._message["verb"]:
             case "infer":
-                self._call.check()
                 with typed_errors(self._name):
                     answer = self._instance.infer(self._message["request"], self._call)
                 self._say("result", result=check_result(self._name, answer), last=True)
@@ -57,7 +79,7 @@ class Work:
                 self._stream()
 
     def _infer_many(self) -> None:
-        calls = [self._make_call(left and max(left, 0.001)) for left in self._message["each"]]
+        calls = [self._make_call(left) for left in self._message["each"]]
         with typed_errors(self._name):
             answers = self._instance.infer_many(self._message["requests"], calls)
         if len(answers) != len(calls):
@@ -71,10 +93,9 @@ class Work:
         self._say("results", results=entries, last=True)
 
     def _stream(self) -> None:
-        self._call.check()
         with typed_errors(self._name):
             pieces = self._instance.stream(self._message["request"], self._call)
-        chunks = checked_pieces(self._name, pieces)
+        chunks = checked_pieces(self._name, self._message["request"], pieces)
         try:
             for chunk in chunks:
                 self._await_room()
@@ -86,7 +107,7 @@ class Work:
         self._say("end", last=True)
 
     def _await_room(self) -> None:
-        while not self._room.acquire(timeout=_TICK):
+        while self._room is not None and not self._room.acquire(timeout=_TICK):
             self._call.check()
 
     def _progress(self, progress: Progress) -> None:

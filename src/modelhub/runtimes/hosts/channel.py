@@ -1,8 +1,8 @@
 """A pair of processes that send each other messages over a socket.
 
-A message is one `multiprocessing.connection` message of bytes: the length of the header, a table of
-the buffers' sizes, the header, and small buffers one after the other. Large buffers follow as
-descriptors of shared memory (`shared`).
+A message is a frame: how many bytes follow in it, the length of the header, the number of buffers; then
+a table of the buffers' sizes, the header, and small buffers one after the other. Numbers are little-endian.
+Large buffers follow the frame as descriptors of shared memory (`shared`).
 """
 
 import contextlib
@@ -11,10 +11,10 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Mapping
-from multiprocessing.connection import Connection
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+from modelhub.errors import EngineError, InvalidInput
 from modelhub.runtimes.hosts.shared import received, share
 from modelhub.runtimes.hosts.wire import Message, decode, encode
 
@@ -22,11 +22,26 @@ INLINE = 256 << 10
 """Bytes up to which a buffer travels inside its message: there a copy costs less than a mapping."""
 
 MAX_BUFFERS = 4096
+MAX_FRAME = 1 << 31
+"""Bytes of a frame behind its first numbers."""
+
+_PIECE = 1 << 20
+"""Bytes that are made room for before they have come."""
+
 _ALIGNMENT = 16
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<QII")
 _SIZE = struct.Struct("<Q")
 
-Packed = tuple[bytes, list[memoryview]]
+
+class _Packed(NamedTuple):
+    """A message ready to go: its frame, and the files of its large buffers."""
+
+    frame: bytearray
+    files: Sequence[int]
+
+    def close(self) -> None:
+        for fd in self.files:
+            os.close(fd)
 
 
 class Channel:
@@ -34,21 +49,25 @@ class Channel:
 
     def __init__(self, end: socket.socket, *, may_import: bool = False) -> None:
         self._socket = end
-        self._connection = Connection(os.dup(end.fileno()))
+        end.setblocking(True)  # whatever default timeout the program has set
         self._may_import = may_import
         self._sending = threading.Lock()
-        self._later: deque[Packed] = deque()
+        self._later: deque[_Packed] = deque()
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a message; waits while the other end does not read.
 
         Raises:
             InvalidInput: for what cannot be sent; nothing was.
+            EngineError: when there is no memory to share; nothing was sent.
             OSError: when the other end is gone.
         """
-        packed = encode(message)
-        with self._sending:
-            self._write(packed)
+        packed = _packed(message)
+        try:
+            with self._sending:
+                self._write(packed)
+        finally:
+            packed.close()
         self._write_later()
 
     def post(self, message: Mapping[str, Any]) -> None:
@@ -56,7 +75,7 @@ class Channel:
 
         For finalizers, which may run in the middle of a `send` of their own thread.
         """
-        self._later.append(encode(message))
+        self._later.append(_packed(message))
         self._write_later()
 
     def _write_later(self) -> None:
@@ -64,30 +83,22 @@ class Channel:
         while self._later and self._sending.acquire(blocking=False):
             try:
                 while self._later:
-                    self._write(self._later.popleft())
+                    packed = self._later.popleft()
+                    try:
+                        self._write(packed)
+                    finally:
+                        packed.close()
             finally:
                 self._sending.release()
 
-    def _write(self, packed: Packed) -> None:
-        header, buffers = packed
-        table = b"".join(_SIZE.pack(len(buffer)) for buffer in buffers)
-        frame = bytearray(_HEAD.pack(len(header), len(buffers)) + table + header)
-        large = []
-        for buffer in buffers:
-            if len(buffer) > INLINE:
-                large.append(buffer)
-            else:
-                frame += bytes(-len(frame) % _ALIGNMENT) + buffer
-        self._connection.send_bytes(frame)
-        for buffer in large:
-            self._pass(buffer)
-
-    def _pass(self, buffer: memoryview) -> None:
-        fd = share(buffer)
+    def _write(self, packed: _Packed) -> None:
         try:
-            socket.send_fds(self._socket, [b"\0"], [fd])
-        finally:
-            os.close(fd)
+            self._socket.sendall(packed.frame)
+            for fd in packed.files:
+                socket.send_fds(self._socket, [b"\0"], [fd])
+        except BaseException:
+            self.hang_up()  # the rest of a message would be taken for the next one
+            raise
 
     def receive(self) -> Message:
         """The next message.
@@ -96,12 +107,12 @@ class Channel:
             EOFError, OSError: when the other end is gone.
             ValueError, LookupError, TypeError: for bytes that are no message.
         """
-        frame = memoryview(self._connection.recv_bytes())
-        length, count = _HEAD.unpack_from(frame)
-        if count > MAX_BUFFERS:
-            raise ValueError(f"a message with {count} buffers")
-        at = _HEAD.size + count * _SIZE.size
-        sizes = [size for (size,) in _SIZE.iter_unpack(frame[_HEAD.size : at])]
+        whole, length, count = _HEAD.unpack(self._read(_HEAD.size))
+        if whole > MAX_FRAME or count > MAX_BUFFERS:
+            raise ValueError(f"a message of {whole} bytes with {count} buffers")
+        frame = self._read(whole)
+        at = count * _SIZE.size
+        sizes = [size for (size,) in _SIZE.iter_unpack(frame[:at])]
         header, at = bytes(frame[at : at + length]), at + length
         buffers = []
         for size in sizes:
@@ -112,6 +123,19 @@ class Channel:
             buffers.append(frame[at : at + size])
             at += size
         return decode(header, buffers, may_import=self._may_import)
+
+    def _read(self, size: int) -> memoryview:
+        """So many bytes, and not one more: what comes behind them may bear a descriptor."""
+        found = self._socket.recv(min(size, _PIECE), socket.MSG_WAITALL)
+        if len(found) == size:
+            return memoryview(found)
+        pieces = bytearray(found)
+        while found and len(pieces) < size:
+            found = self._socket.recv(min(size - len(pieces), _PIECE), socket.MSG_WAITALL)
+            pieces += found
+        if len(pieces) < size:
+            raise EOFError("the other end is gone")
+        return memoryview(pieces).toreadonly()
 
     def _receive_fd(self) -> int:
         _, fds, _, _ = socket.recv_fds(self._socket, 1, 1, getattr(socket, "MSG_CMSG_CLOEXEC", 0))
@@ -127,12 +151,46 @@ class Channel:
     def forget(self) -> None:
         """Give back the descriptors, and leave the connection to the process that this one is a copy of."""
         self._socket.close()
-        self._connection.close()
 
     def close(self) -> None:
         """Give back the descriptors, when nobody receives any more. Safe to call twice."""
         self.hang_up()
         self.forget()
+
+
+def _packed(message: Mapping[str, Any]) -> _Packed:
+    header, buffers = encode(message)
+    inside = sum(len(buffer) + _ALIGNMENT for buffer in buffers if len(buffer) <= INLINE)
+    if len(buffers) > MAX_BUFFERS or len(header) + inside > MAX_FRAME - MAX_BUFFERS * _SIZE.size:
+        raise InvalidInput(
+            f"a message of {len(header) + inside:,} bytes and {len(buffers):,} arrays is too large "
+            f"to be sent to another process (limit: {MAX_FRAME:,} and {MAX_BUFFERS:,})"
+        )
+    frame = bytearray(_HEAD.size)
+    for buffer in buffers:
+        frame += _SIZE.pack(len(buffer))
+    frame += header
+    for buffer in buffers:
+        if len(buffer) <= INLINE:
+            frame += bytes(-len(frame) % _ALIGNMENT) + buffer
+    _HEAD.pack_into(frame, 0, len(frame) - _HEAD.size, len(header), len(buffers))
+    return _Packed(frame, _shared([buffer for buffer in buffers if len(buffer) > INLINE]))
+
+
+def _shared(buffers: Sequence[memoryview]) -> Sequence[int]:
+    files: list[int] = []
+    try:
+        files.extend(map(share, buffers))
+    except OSError as error:
+        raise EngineError(
+            f"no memory could be shared with the other process: {error.strerror}",
+            hint="Mind the limit on open files (ulimit -n) and the memory that is free.",
+        ) from error
+    finally:
+        if len(files) < len(buffers):
+            for fd in files:
+                os.close(fd)
+    return files
 
 
 def ends() -> tuple[socket.socket, socket.socket]:

@@ -92,7 +92,7 @@ class RemoteInstance(Instance):
             ModelHubError: what the child raised, its cause included.
         """
         left = call.remaining
-        whole = {"remaining": None if left is None else max(left, 0.001), "call": call.id, **message}
+        whole = {"remaining": left, "call": call.id, **message}
         asking = self._worker.ask(whole, call)
         try:
             for answer in asking:

@@ -1,7 +1,8 @@
 """What two processes say to each other, as bytes: a JSON header and the raw buffers behind it.
 
 Nothing is pickled. A message is a JSON object in which bytes and arrays stand as marks; a fact is the
-name of its kind with its fields, as text where that is all of it. Sources: RFC 8259; array types are numpy's `dtype.str`.
+name of its kind with its fields, as text where that is all of it.
+Sources: RFC 8259; array types are numpy's `dtype.str`.
 """
 
 import importlib
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
 from modelhub.errors import EngineError, InvalidInput, ModelHubError, error_from_dict
 from modelhub.facts import Fact
 from modelhub.facts.arrays import from_buffer, is_array
@@ -19,6 +22,8 @@ from modelhub.runtimes.hosts.plain import is_plain
 
 Message = dict[str, Any]
 Buffers = Sequence[memoryview]
+
+_SCALARS = frozenset({str, bool, int, float, type(None)})
 
 _MARK = "\0"
 """Begins the one key of a mark. A key of the caller's that begins so gets one more."""
@@ -33,7 +38,7 @@ def encode(message: Mapping[str, Any]) -> tuple[bytes, list[memoryview]]:
         InvalidInput: for a value that is none of these.
     """
     buffers: list[memoryview] = []
-    return json.dumps(_marked(message, buffers), separators=(",", ":")).encode(), buffers
+    return _json(_marked(message, buffers)), buffers
 
 
 def decode(header: bytes, buffers: Buffers, *, may_import: bool = False) -> Message:
@@ -42,16 +47,30 @@ def decode(header: bytes, buffers: Buffers, *, may_import: bool = False) -> Mess
     Raises:
         ValueError, LookupError, TypeError: for what `encode` did not write.
     """
-    message: Message = _unmarked(json.loads(header), buffers, may_import=may_import)
+    message: Message = _unmarked(_parsed(header), buffers, may_import=may_import)
     return message
 
 
+def _json(value: Any) -> bytes:
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except PydanticSerializationError:  # half characters, as in names of files that are no text
+        return json.dumps(value).encode()
+
+
+def _parsed(header: bytes) -> Any:
+    try:
+        return from_json(header)
+    except ValueError:
+        return json.loads(header)
+
+
 def _marked(value: Any, buffers: list[memoryview]) -> Any:
-    if value is None or isinstance(value, str | bool | int | float):
+    if type(value) in _SCALARS or isinstance(value, str | int | float):
         return value
     if isinstance(value, Fact):
-        if is_plain(value):
-            return {_TEXT: kind_name(type(value)), "v": value.model_dump_json()}
+        if is_plain(value) and (text := _text(value)) is not None:
+            return {_TEXT: kind_name(type(value)), "v": text}
         return {_FACT: kind_name(type(value)), "v": _marked(value.model_dump(mode="python"), buffers)}
     if isinstance(value, Mapping):
         return {_escaped(key): _marked(item, buffers) for key, item in value.items()}
@@ -68,9 +87,19 @@ def _marked(value: Any, buffers: list[memoryview]) -> Any:
     )
 
 
+def _text(fact: Fact) -> str | None:
+    """A fact as JSON text; `None` where it holds half characters, which JSON escapes and pydantic does not."""
+    try:
+        return fact.model_dump_json()
+    except PydanticSerializationError:
+        return None
+
+
 def _marked_array(array: Any, buffers: list[memoryview]) -> Any:
     if array.dtype.hasobject:
         raise InvalidInput("an array of Python objects cannot be sent to another process")
+    if array.dtype.names:
+        raise InvalidInput(f"an array of records ({array.dtype}) cannot be sent to another process")
     whole = array if array.flags.c_contiguous else array.copy(order="C")
     # A view as bytes: zero-size arrays and unusual types have no buffer of their own to cast.
     buffers.append(memoryview(whole.reshape(-1).view("u1")) if whole.size else memoryview(b""))

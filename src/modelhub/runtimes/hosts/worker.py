@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Generator, Mapping
 from itertools import count
@@ -29,6 +30,11 @@ TICK = 0.1
 PATIENCE = 5.0
 """Seconds that a child has to end by itself when it is told to."""
 
+OBEDIENCE = 30.0
+"""Seconds that a child has to let go of a request that nobody waits for any more: as long as a long step
+of an engine, in which it cannot look.
+"""
+
 _LAST_WORDS = 8192
 """Bytes of the end of a child's standard error that are kept."""
 
@@ -43,7 +49,7 @@ class Worker:
 
     It has a session of its own, so that Ctrl-C on the terminal reaches this process alone. A thread
     reads what it says and hands it to whoever asked; when the child is gone, all of them hear of it,
-    and what it had started itself ends too.
+    and what it had started itself ends too. One that goes on with what was cancelled is killed.
     It ends when this process does, however that ends: its lifeline, a pipe, breaks then.
     """
 
@@ -51,6 +57,8 @@ class Worker:
         self.name = name
         self.python = python
         self._asked: dict[int, queue.SimpleQueue[Message | None]] = {_HELLO: queue.SimpleQueue()}
+        self._left: dict[int, float] = {}
+        """When those who asked left, for what the child has not ended yet."""
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._gone = threading.Event()
@@ -60,7 +68,12 @@ class Worker:
         self.pid = self._process.pid
         self._owner = os.getpid()
         _living.add(self)
-        works = {"reader": self._read, "listener": self._listen, "watcher": self._watch}
+        works = {
+            "reader": self._read,
+            "listener": self._listen,
+            "watcher": self._watch,
+            "overseer": self._oversee,
+        }
         self._threads = {
             what: threading.Thread(target=work, name=f"{name}-{self.pid}-{what}", daemon=True)
             for what, work in works.items()
@@ -124,17 +137,29 @@ class Worker:
             if self._gone.is_set():
                 raise self.lost()
             self._asked[number] = answers
-        last = False
+        last = True
         try:
             self._send({**message, "id": number})
+            last = False
             while not last:
                 answer = self._next(answers, call)
                 last = bool(answer.get("last"))
                 yield answer
         finally:
-            self._asked.pop(number, None)
             if not last:
-                self._tell({"type": "cancel", "id": number})
+                self._leave(number, answers)
+            self._asked.pop(number, None)
+
+    def _leave(self, number: int, answers: "queue.SimpleQueue[Message | None]") -> None:
+        """Cancel a question. A finalizer may do so in the middle of anything: there is no lock here."""
+        self._left[number] = time.monotonic()
+        self._asked.pop(number, None)
+        while not answers.empty():
+            message = answers.get()
+            if message is None or message.get("last"):
+                self._left.pop(number, None)
+                return
+        self._tell({"type": "cancel", "id": number})
 
     def _next(self, answers: "queue.SimpleQueue[Message | None]", call: Call) -> Message:
         while True:
@@ -183,9 +208,11 @@ class Worker:
         try:
             while True:
                 message = self._channel.receive()
-                answers = self._asked.get(message.get("id", 0))
-                if answers is not None:
+                number = message.get("id", 0)
+                if (answers := self._asked.get(number)) is not None:
                     answers.put(message)
+                if message.get("last"):
+                    self._left.pop(number, None)  # put there before or after: `_leave` looks at both
         except (EOFError, OSError):
             if self._ending:
                 return  # it has been told to end, and is given the time
@@ -215,6 +242,14 @@ class Worker:
                 "child_lost",
                 extra={"pid": self.pid, "runtime_type": self.name, "status": self._process.returncode},
             )
+
+    def _oversee(self) -> None:
+        while not self._gone.wait(1.0):
+            left = min(tuple(self._left.values()), default=None)
+            if left is not None and time.monotonic() - left > OBEDIENCE:
+                log.error("child_disobedient", extra={"pid": self.pid, "runtime_type": self.name})
+                self._kill()
+                return
 
     def _listen(self) -> None:
         assert self._process.stderr is not None

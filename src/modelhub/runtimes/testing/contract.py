@@ -198,14 +198,15 @@ class RuntimeContract:
         self, instance: Instance, cases: Sequence[Case]
     ) -> None:
         first, second = cases[:2]
-        over = Call()
+        over, late = Call(), Call(timeout=1e-6)
         over.cancel()
-        requests = [first.request, UnknownRequest(), first.request, second.request]
-        calls = [Call(), Call(), over, Call()]
-        good, unknown, cancelled, last = self.gives(instance.infer_many, requests, calls)
+        requests = [first.request, UnknownRequest(), first.request, first.request, second.request]
+        calls = [Call(), Call(), over, late, Call()]
+        good, unknown, cancelled, passed, last = self.gives(instance.infer_many, requests, calls)
         assert (self.read(good), self.read(last)) == (first.answer, second.answer)
         assert isinstance(unknown, TaskNotSupported)
         assert isinstance(cancelled, Cancelled)
+        assert isinstance(passed, DeadlineExceeded)
 
     @rule
     def test_another_kind_of_request_is_refused(self, instance: Instance) -> None:
