@@ -1,5 +1,6 @@
 """Python code of repositories: refused until it is allowed, at one commit and with the bytes it had."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,8 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from modelhub.errors import InvalidInput, RemoteCodeRefused
+from modelhub.errors import (
+    Cancelled,
+    EngineError,
+    InvalidInput,
+    RemoteCodeRefused,
+    RepositoryNotFound,
+)
+from modelhub.registry.approvals import Approvals
 from modelhub.registry.tables import InstanceRow
+from modelhub.runtimes.hosts.process import ProcessHost
 from tests.hub.conftest import MODEL, MakeHub
 from tests.zoo.hub_server import HubServer
 from tests.zoo.repos import chat_answers
@@ -83,6 +92,11 @@ def test_what_was_allowed_runs_in_a_process_of_its_own(hub, canary):
         assert row.pid != os.getpid()
 
 
+def _processes(hub):
+    with hub._registry.read() as tx:
+        return tx.session.scalars(select(InstanceRow.pid)).all()
+
+
 def _record(hub):
     return next(record for record in hub.repos() if record.repo.id == OWN)
 
@@ -115,6 +129,60 @@ def test_what_was_allowed_can_be_forbidden_again(hub, canary):
     with pytest.raises(RemoteCodeRefused):
         ask(hub)
     assert not canary.exists()
+
+
+def test_what_runs_ends_when_it_is_forbidden(hub):
+    hub.allow_code(OWN)
+    stream = hub.chat(OWN, CASE.messages, temperature=0, stream=True)
+    assert next(stream).text
+    (pid,) = _processes(hub)
+    assert hub.revoke_code(OWN)
+    assert not Path(f"/proc/{pid}").exists()
+    with contextlib.suppress(Cancelled, EngineError):  # it may have been written to its end by then
+        list(stream)
+    with pytest.raises(RemoteCodeRefused):
+        ask(hub)
+    hub.allow_code(OWN)
+    assert ask(hub).text == CASE.answer
+
+
+def test_what_another_process_forbids_is_refused_at_the_next_call(hub, make_hub):
+    hub.allow_code(OWN)
+    assert ask(hub).text == CASE.answer
+    (pid,) = _processes(hub)
+    assert make_hub(hf_endpoint=hub.server.endpoint).revoke_code(OWN)
+    with pytest.raises(RemoteCodeRefused):
+        ask(hub)
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_is_forbidden_while_it_is_loaded_is_not_asked(hub, monkeypatch):
+    hub.allow_code(OWN)
+    load = ProcessHost.load
+
+    def slow(*args):
+        instance = load(*args)
+        hub.revoke_code(OWN)
+        return instance
+
+    monkeypatch.setattr(ProcessHost, "load", slow)
+    with pytest.raises(RemoteCodeRefused):
+        ask(hub)
+    assert all(not Path(f"/proc/{pid}").exists() for pid in _processes(hub))
+
+
+def test_nobody_asks_about_models_without_code(make_hub, monkeypatch):
+    monkeypatch.setattr(Approvals, "find", None)
+    hub = make_hub()
+    for _ in range(2):
+        assert hub.chat(f"{MODEL}:q8_0", "x", runtime="echo").text == "x"
+
+
+def test_what_is_not_known_here_cannot_be_forbidden(hub):
+    hub.inspect(OWN)
+    with pytest.raises(RepositoryNotFound, match="own-cod is not known here") as caught:
+        hub.revoke_code("zoo/own-cod")
+    assert OWN in caught.value.hint
 
 
 def test_there_is_nothing_to_allow(make_hub):

@@ -1,17 +1,49 @@
 """Python code of repositories: which of it the user has allowed to run."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 from modelhub.errors import InvalidInput, RemoteCodeRefused
-from modelhub.facts import Call, CodeApproval, CodeFile, Plan, ProgressCallback, Snapshot, Variant
+from modelhub.facts import (
+    Call,
+    CodeApproval,
+    CodeFile,
+    Plan,
+    ProgressCallback,
+    RepoFile,
+    Snapshot,
+    Variant,
+)
 from modelhub.hub.pulling import Puller
 from modelhub.hub.resolve import Target
-from modelhub.refs import Digest, RepoPath
+from modelhub.refs import Digest
 from modelhub.registry import Registry
+from modelhub.runtimes import Instance
 
 CODE = "code"
 """The component with the Python files that a repository asks to have run."""
+
+
+class RunningCode:
+    """The loaded models that run a repository's code, by commit. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[tuple[int, str], WeakSet[Instance]] = {}
+
+    def add(self, target: Target, instance: Instance) -> None:
+        """This one runs code of the repository at its commit."""
+        with self._lock:
+            self._running.setdefault((target.record.id, target.commit), WeakSet()).add(instance)
+
+    def end(self, target: Target) -> None:
+        """Close all of a commit. What they are working on ends with an error."""
+        with self._lock:
+            running = list(self._running.pop((target.record.id, target.commit), ()))
+        for instance in running:
+            instance.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +52,7 @@ class CodeGate:
 
     registry: Registry
     puller: Puller
+    running: RunningCode = field(default_factory=RunningCode)
 
     def allow(self, target: Target, call: Call, on_progress: ProgressCallback | None) -> CodeApproval:
         """Fetch the code, and allow just these bytes at this commit.
@@ -28,7 +61,7 @@ class CodeGate:
             InvalidInput: when the repository asks to run none.
         """
         repo, commit = target.report.repo, target.commit
-        paths = sorted({path for model in target.report.models for path in _code(model.variants)})
+        paths = sorted({file.path for model in target.report.models for file in _code(model.variants)})
         if not paths:
             raise InvalidInput(
                 f"{repo} asks to run no code of its own at {commit[:12]}",
@@ -47,15 +80,20 @@ class CodeGate:
         return CodeApproval(repo=repo, commit=commit, path=pulled.path, files=files)
 
     def revoke(self, target: Target) -> bool:
-        """Allow nothing of this commit any more; whether anything was."""
+        """Allow nothing of this commit any more, and end what runs of it; whether anything was allowed."""
         with self.registry.begin() as tx:
-            return tx.approvals.revoke(target.record.id, target.commit)
+            revoked = tx.approvals.revoke(target.record.id, target.commit)
+        self.running.end(target)
+        return revoked
 
     def refusal(self, target: Target, plan: Plan) -> RemoteCodeRefused | None:
-        """Why the plan's variant may not run, before anything is fetched."""
-        wanted = set(_code([plan.choice]))
-        missing = sorted(wanted - set(self._allowed(target))) if wanted else []
-        return _refused(plan, missing) if missing else None
+        """Why the plan's variant may not run; its files need not be here. Asks nobody about one without code."""
+        wanted = list(_code([plan.choice]))
+        if not wanted:
+            return None
+        allowed = self._allowed(target)
+        wrong = sorted(file.path for file in wanted if not _allows(allowed, file))
+        return _refused(plan, wrong) if wrong else None
 
     def admit(self, target: Target, plan: Plan, pulled: Snapshot) -> bool:
         """Whether the variant has code, all of which is what was allowed.
@@ -63,7 +101,7 @@ class CodeGate:
         Raises:
             RemoteCodeRefused: when some of it is not.
         """
-        wanted = set(_code([plan.choice]))
+        wanted = {file.path for file in _code([plan.choice])}
         if not wanted:
             return False
         allowed, found = self._allowed(target), _digests(pulled, wanted)
@@ -77,14 +115,17 @@ class CodeGate:
             return tx.approvals.find(target.record.id, target.commit)
 
 
-def _code(variants: Iterable[Variant]) -> list[RepoPath]:
-    return [
-        file.path
-        for variant in variants
-        for part in variant.components
-        if part.name == CODE
-        for file in part.files
-    ]
+def _code(variants: Iterable[Variant]) -> Iterator[RepoFile]:
+    for variant in variants:
+        for part in variant.components:
+            if part.name == CODE:
+                yield from part.files
+
+
+def _allows(allowed: Mapping[str, Digest], file: RepoFile) -> bool:
+    """Whether a file is allowed, as far as its bytes are known."""
+    digest = allowed.get(file.path)
+    return digest is not None and file.sha256 in (None, digest)
 
 
 def _digests(pulled: Snapshot, paths: Iterable[str]) -> dict[str, Digest]:

@@ -204,10 +204,16 @@ class Hub:
             return self._code.allow(self._resolver.resolve(ref, call, show), call, show)
 
     def revoke_code(self, model: Model) -> bool:
-        """Allow no code of a repository's present commit any more; whether any was allowed."""
-        ref = ModelRef.parse(model)
-        with self._calls.serve() as call, self._shown(None) as show:
-            return self._code.revoke(self._resolver.resolve(ref, call, show))
+        """Allow no code of a repository's present commit any more; whether any was allowed. Asks nobody.
+
+        What runs of it in this Hub ends, and calls under way with it; Hubs of other processes refuse
+        the next call.
+
+        Raises:
+            RepositoryNotFound, RevisionNotFound: for what is not known here.
+        """
+        with self._calls.serve():
+            return self._serving.revoke_code(self._resolver.known(ModelRef.parse(model)))
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""

@@ -1,7 +1,7 @@
 """From a plan to an instance that answers."""
 
 import logging
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -29,6 +29,7 @@ from modelhub.facts.base import human_bytes
 from modelhub.hub.code import CodeGate
 from modelhub.hub.how import How
 from modelhub.hub.pulling import Puller
+from modelhub.hub.ready import Ready, ReadyPlans
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import (
     Offer,
@@ -50,21 +51,12 @@ from modelhub.runtimes import (
     devices,
 )
 from modelhub.runtimes.bound import cannot_bind
+from modelhub.runtimes.guard import memory_of
 from modelhub.runtimes.hosts import Hosts, Order
 from modelhub.runtimes.processes import process_mark
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A plan that can be carried out, and what follows from it."""
-
-    target: Target
-    plan: Plan
-    key: InstanceKey
-    provenance: Provenance
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Serving:
     runtimes: Runtimes
     instances: Instances
     hosts: Hosts
-    _ready: dict[Hashable, _Ready] = field(default_factory=dict)
+    _ready: ReadyPlans = field(default_factory=ReadyPlans)
 
     def check_names(self, runtime: str | None, device: str | None) -> None:
         """Refuse what is not on this machine before anything is asked of anybody.
@@ -136,7 +128,7 @@ class Serving:
             if wish.bound is not None and wish.bound not in runtime.response_formats:
                 support = Support(ok=False, reason=cannot_bind(view.name, wish.bound))
             memory = runtime.footprint(model, variant, device, options).total
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A plugin that fails here is only not to be had; the others are.
             log.exception("runtime_broken", extra={"runtime_type": view.name})
             reason = f"{view.name} is broken: {type(error).__name__}: {error}"
@@ -161,28 +153,52 @@ class Serving:
     ) -> tuple[Lease, Provenance]:
         """An instance that answers as wished, fetched and loaded first if it has to be.
 
-        A model that is loaded is taken again without planning anew.
+        A model that is loaded is taken again without planning anew; one with code of its repository
+        only while that is allowed.
         """
         place = InstanceKey.of((), how.runtime or "", how.device or "", how.options)
         asked = (target.record.id, target.commit, wish, place)
         ready = self._ready.get(asked)
         if ready is None or not self.instances.holds(ready.key):
-            ready = self._ready[asked] = self._prepare(target, wish, how, call, on_progress)
+            ready = self._prepare(target, wish, how, call, on_progress)
+            self._ready.put(asked, ready)
+        else:
+            self._check_code(target, ready.plan)
         lease = self.instances.acquire(
             ready.key,
             lambda: self._load(ready, how.options, call, on_progress),
             call,
             lambda instance: _described(ready, instance),
         )
+        try:
+            self._check_code(target, ready.plan)  # again: it may have been long until it was our turn
+        except BaseException:
+            lease.release()
+            raise
         return lease, ready.provenance
+
+    def revoke_code(self, target: Target) -> bool:
+        """Allow none of a commit's code any more, and end what runs of it; whether any was allowed."""
+        revoked = self.gate.revoke(target)
+        self._ready.forget(target)
+        return revoked
+
+    def _check_code(self, target: Target, plan: Plan) -> None:
+        """Refuse code that nobody allows (any more), and end what runs of it: another process may have
+        revoked it.
+        """
+        refused = self.gate.refusal(target, plan)
+        if refused is not None:
+            self._ready.forget(target)
+            self.gate.running.end(target)
+            raise refused
 
     def _prepare(
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
-    ) -> _Ready:
+    ) -> Ready:
         plan = self.plan(target, wish, how.device, how.options)
         check_runnable(plan)
-        if (refused := self.gate.refusal(target, plan)) is not None:
-            raise refused
+        self._check_code(target, plan)
         if not all(file.sha256 for file in plan.weights):
             # The source does not tell their hashes: they are known once the files are here.
             self.pull(target, plan, call, on_progress)
@@ -191,11 +207,11 @@ class Serving:
         provenance = self._provenance(plan)
         digests = [file.sha256 for file in provenance.files]
         key = InstanceKey.of(digests, provenance.runtime, plan.device, how.options)
-        return _Ready(target, plan, key, provenance)
+        return Ready(target, plan, key, provenance)
 
     def _load(
         self,
-        ready: _Ready,
+        ready: Ready,
         options: Mapping[str, Any],
         call: Call,
         on_progress: ProgressCallback | None,
@@ -209,7 +225,10 @@ class Serving:
         runtime = self.runtimes.load(plan.runtime)
         device = choose_device(devices(), plan.device)
         order = Order(runtime, self.runtimes.origin(runtime.name), bundle, device, options)
-        return self.hosts.choose(runtime, bundle).load(order, self.instances.parts, call)
+        instance = self.hosts.choose(runtime, bundle).load(order, self.instances.parts, call)
+        if allowed:
+            self.gate.running.add(ready.target, instance)
+        return instance
 
     def _provenance(self, plan: Plan) -> Provenance:
         """Which bytes an answer of this plan comes from: all of them, or it is an error."""
@@ -233,7 +252,7 @@ class Serving:
         )
 
 
-def _described(ready: _Ready, instance: Instance) -> InstanceRecord:
+def _described(ready: Ready, instance: Instance) -> InstanceRecord:
     """What is written down of a loaded model."""
     provenance, plan = ready.provenance, ready.plan
     return InstanceRecord(
@@ -248,7 +267,7 @@ def _described(ready: _Ready, instance: Instance) -> InstanceRecord:
         runtime_version=provenance.runtime_version,
         device=provenance.device,
         predicted_bytes=plan.memory,
-        measured_bytes=instance.memory,
+        measured_bytes=memory_of(provenance.runtime, instance),
         process=process_mark(instance.pid),
     )
 
