@@ -234,12 +234,18 @@ def allow_code(
     revoke: Annotated[bool, typer.Option("--revoke", help="Allow it no more.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Allow Python code of a repository to run, at its present commit; prints what was allowed."""
+    """Allow Python code of a repository to run, at its present commit; prints what was allowed.
+
+    With --revoke it exits 1 when nothing was.
+    """
     with _hub() as hub:
-        if revoke:
-            hub.revoke_code(model)
-        else:
+        if not revoke:
             render.fact(hub.allow_code(model), as_json=as_json)
+            return
+        revoked = hub.revoke_code(model)
+    render.revocation(model, revoked=revoked, as_json=as_json)
+    if not revoked:
+        raise typer.Exit(1)
 
 
 @app.command("ls")

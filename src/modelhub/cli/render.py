@@ -83,6 +83,19 @@ def snapshot(pulled: Snapshot, *, as_json: bool) -> None:
     typer.echo(f"{len(pulled.files)} files, {moved} fetched, {kept} were here", err=True)
 
 
+def revocation(model: str, *, revoked: bool, as_json: bool) -> None:
+    """Whether code that was allowed no longer is."""
+    if as_json:
+        mapping({"model": model, "revoked": revoked}, as_json=True)
+    elif revoked:
+        typer.echo(f"{model} may no longer run code of its own at its present commit")
+    else:
+        failure(
+            f"no code of {model} was allowed at its present commit",
+            "Another commit is named behind the repository, as in vendor/name@COMMIT.",
+        )
+
+
 def _json(value: Any) -> str:
     """ASCII alone, so that it is JSON in any encoding of the terminal."""
     return json.dumps(value, indent=2)
