@@ -1,5 +1,7 @@
 """Plugins of strangers, wrong in one way each; a child process finds them here too."""
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -152,3 +154,18 @@ class HalfCharacterInstance(EchoInstance):
 
 class OfTheFuture(Plugin):
     api_version = 2
+
+
+class OnlyInChild(Plugin):
+    requires = ("only_in_child",)
+    install = "pip install only-in-child"
+
+    def version(self) -> str:
+        return f"of {sys.executable}"
+
+
+class EndsItsProcess(Plugin):
+    @classmethod
+    def missing(cls) -> tuple[str, ...]:
+        os.write(1, b"goodbye")
+        raise SystemExit(3)

@@ -77,7 +77,7 @@ def test_settings_that_cannot_be(monkeypatch, variable, value):
 
 
 def test_what_nobody_foresaw_is_a_finding_too(monkeypatch, tmp_path):
-    def fail(*_):
+    def fail(*_, **__):
         raise ZeroDivisionError("so it goes")
 
     settings = Settings.from_env({}, home=tmp_path)

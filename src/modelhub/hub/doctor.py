@@ -141,7 +141,7 @@ def examine(settings: Settings) -> Checkup:
 def _checkup(settings: Settings | None, *found: Finding) -> Checkup:
     surprises: list[Finding] = []
     seen = _looked("devices", devices, surprises) or ()
-    views = _looked("runtimes", lambda: Runtimes().views(), surprises) or ()
+    views = _looked("runtimes", lambda: _runtimes(settings).views(), surprises) or ()
     return Checkup(
         modelhub=version("modelhub"),
         python=platform.python_version(),
@@ -154,6 +154,11 @@ def _checkup(settings: Settings | None, *found: Finding) -> Checkup:
         runtimes=views,
         findings=(*found, *surprises, _can_run(views), *_known_traps()),
     )
+
+
+def _runtimes(settings: Settings | None) -> Runtimes:
+    """As a Hub with these settings finds them."""
+    return Runtimes(host=settings.host, python=settings.python) if settings else Runtimes()
 
 
 def _looked(subject: str, look: Callable[[], T], found: list[Finding]) -> T | None:

@@ -246,7 +246,7 @@ class Serving:
             model=plan.model.name,
             variant=plan.variant,
             runtime=plan.runtime,
-            runtime_version=self.runtimes.load(plan.runtime).version(),
+            runtime_version=self.runtimes.version(plan.runtime),
             device=plan.device,
             files=tuple(files),
         )
@@ -280,7 +280,7 @@ def check_runnable(plan: Plan) -> None:
     """
     if plan.runtime is None:
         why = "; ".join(plan.why) or "no runtime is known for it"
-        install = plan.steps[0] if plan.steps and plan.steps[0].startswith("pip install") else ""
+        install = plan.steps[0] if plan.steps and "pip install" in plan.steps[0] else ""
         if install:
             raise RuntimeNotInstalled(
                 f"{plan.repo}:{plan.variant} cannot run here: {why}",

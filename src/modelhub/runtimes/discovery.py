@@ -4,6 +4,7 @@ A runtime that cannot be used breaks only its own use: the others are listed and
 """
 
 import difflib
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from modelhub.errors import RuntimeBroken, RuntimeConflict, RuntimeNotFound, RuntimeProblem
 from modelhub.facts import RuntimeView
 from modelhub.runtimes.base import API_VERSION, Runtime
+from modelhub.runtimes.elsewhere import There, ask
 
 GROUP = "modelhub.runtimes"
 
@@ -39,14 +41,25 @@ def _installed_entry_points() -> Iterable[EntryPoint]:
 class Runtimes:
     """The runtimes of this Python environment, as they were when first asked for.
 
-    `find` gives the entry points of the group `modelhub.runtimes`.
+    `find` gives the entry points of the group `modelhub.runtimes`. `python` is the interpreter of child
+    processes, this one by default: where models run in those (`host` is `process`, or the runtime is
+    isolated), it is asked once what it has, and its word counts.
     """
 
-    def __init__(self, find: FindEntryPoints = _installed_entry_points) -> None:
+    def __init__(
+        self,
+        find: FindEntryPoints = _installed_entry_points,
+        *,
+        host: str = "thread",
+        python: str | None = None,
+    ) -> None:
         self._find = find
+        self._in_children = host == "process"
+        self._python = None if python == sys.executable else python
         self._lock = threading.RLock()
         self._found: dict[str, tuple[EntryPoint, ...]] | None = None
         self._loaded: dict[str, Runtime] = {}
+        self._there: dict[str, There] | None = None
 
     def installed(self) -> tuple[RuntimeEntry, ...]:
         """Every announced runtime, by name. Imports none; a name may appear more than once."""
@@ -72,6 +85,16 @@ class Runtimes:
             RuntimeNotFound, RuntimeConflict
         """
         return self._entry_point(name).value
+
+    def version(self, name: str) -> str:
+        """The version of the engine by which the runtime of that name answers.
+
+        Raises:
+            RuntimeNotFound, RuntimeConflict, RuntimeBroken
+        """
+        runtime = self.load(name)
+        there = self._elsewhere(runtime)
+        return runtime.version() if there is None else there.version
 
     def views(self) -> tuple[RuntimeView, ...]:
         """Each runtime as a planner sees it; those that cannot be used say why."""
@@ -109,7 +132,9 @@ class Runtimes:
 
     def _view(self, name: str) -> RuntimeView:
         try:
-            return _described(self.load(name))
+            runtime = self.load(name)
+            there = self._elsewhere(runtime)
+            return _described(runtime) if there is None else self._described_there(runtime, there)
         except RuntimeProblem as error:
             problem = error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own; its view says what
@@ -123,20 +148,52 @@ class Runtimes:
             install=problem.details.get("install", ""),
         )
 
+    def _elsewhere(self, runtime: Runtime) -> There | None:
+        """What another interpreter says of a runtime, if it is the one that would run it."""
+        if self._python is None or not (self._in_children or runtime.isolated):
+            return None
+        with self._lock:
+            if self._there is None:
+                single = {
+                    name: points[0].value for name, points in self._by_name().items() if len(points) == 1
+                }
+                self._there = ask(self._python, single)
+            return self._there[runtime.name]
+
+    def _described_there(self, runtime: Runtime, there: There) -> RuntimeView:
+        pip = f"{self._python} -m"
+        if there.problem:
+            upgrade = (
+                f"{pip} pip install --upgrade {_entry(self._entry_point(runtime.name)).distribution}"
+            )
+            return _view(
+                runtime, f"is not to be had: {self._python} {there.problem}", there.install or upgrade
+            )
+        if not there.missing:
+            return _view(runtime)
+        reason = f"needs {', '.join(there.missing)}, which {self._python} does not have"
+        return _view(runtime, reason, f"{pip} {runtime.install}" if runtime.install else "")
+
 
 def _described(runtime: Runtime) -> RuntimeView:
     missing = ", ".join(runtime.missing())
-    if not missing:
-        runtime.version()  # every answer tells it: what cannot say it cannot serve
+    if missing:
+        return _view(runtime, f"needs {missing}, which is not installed", runtime.install)
+    runtime.version()  # every answer tells it: what cannot say it cannot serve
+    return _view(runtime)
+
+
+def _view(runtime: Runtime, reason: str = "", install: str = "") -> RuntimeView:
+    """A runtime as a planner sees it; usable unless there is a reason why not."""
     return RuntimeView(
         name=runtime.name,
         tasks=runtime.tasks,
         formats=runtime.formats,
         priority=runtime.priority,
         explicit=runtime.explicit,
-        usable=not missing,
-        reason=f"needs {missing}, which is not installed" if missing else "",
-        install=runtime.install if missing else "",
+        usable=not reason,
+        reason=reason,
+        install=install,
     )
 
 
