@@ -1,16 +1,18 @@
 """Regular expressions of strangers: a subset that every engine matches in linear time.
 
-What RE2 (https://github.com/google/re2/wiki/Syntax) takes, anchored at both ends as llama.cpp's grammars
-need it, and without a repeat inside a repeat, which engines that backtrack take exponential time for.
+What RE2 (https://github.com/google/re2/wiki/Syntax) takes, anchored at both ends as a grammar needs it.
+Repeats for which engines that backtrack take exponential time are refused: one inside another, and one of
+what may be empty.
 """
 
-import re
 from functools import lru_cache
 from typing import Any
 
+from modelhub.tasks.automaton import automaton
+from modelhub.tasks.regex import Repeat, Tree, may_be_empty, read_pattern, repeats
+
 MAX_PATTERN = 256
 _MEMORY = 1 << 20
-_REPEAT = re.compile(r"((?P<endless>[*+]|\{\d+,\})|\?|\{\d+(,\d+)?\})[?+]?")
 
 
 def pattern_problem(pattern: str) -> str:
@@ -19,12 +21,15 @@ def pattern_problem(pattern: str) -> str:
         return f"it has {len(pattern)} characters, and at most {MAX_PATTERN} are taken"
     try:
         compiled(pattern)
+        tree, anchored = read_pattern(pattern)
+        if problem := _repeat_problem(tree):
+            return problem
+        if not anchored:
+            return "it must begin with ^ and end with $, since the whole text is bound by it"
+        if not automaton(pattern):
+            return "no text fits it"
     except ValueError as error:
         return str(error)
-    if _repeats_a_repeat(pattern):
-        return "it repeats what repeats, as in (a+)+"
-    if not (pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith("\\$")):
-        return "it must begin with ^ and end with $, since the whole text is bound by it"
     return ""
 
 
@@ -48,38 +53,16 @@ def compiled(pattern: str) -> Any:
         raise ValueError(f"RE2 does not take it: {text}") from None
 
 
-def _repeats_a_repeat(pattern: str) -> bool:
-    """Whether a group that holds a repeat without an upper bound is itself repeated so."""
-    open_groups = [False]
-    at = 0
-    while at < len(pattern):
-        letter, group = pattern[at], False
-        if letter == "[":
-            at = _end_of_class(pattern, at)
-        elif letter == "(":
-            open_groups.append(False)
-            at += 1
+def _repeat_problem(tree: Tree) -> str:
+    for repeat in repeats(tree):
+        if repeat.most in {0, 1}:
             continue
-        elif letter == ")":
-            group = open_groups.pop()
-            open_groups[-1] |= group
-            at += 1
-        else:
-            at += 2 if letter == "\\" else 1
-        if repeat := _REPEAT.match(pattern, at):
-            at = repeat.end()
-            if repeat["endless"]:
-                if group:
-                    return True
-                open_groups[-1] = True
-    return False
+        if may_be_empty(repeat.part):
+            return "it repeats what may be empty, as in (a?)*"
+        if repeat.most is None and any(map(_is_endless, repeats(repeat.part))):
+            return "it repeats what repeats, as in (a+)+"
+    return ""
 
 
-def _end_of_class(pattern: str, at: int) -> int:
-    """Behind the `]` of a class that begins at `at`; one that stands first in it is a letter."""
-    at += 2 if pattern[at + 1] == "^" else 1
-    first = True
-    while first or pattern[at] != "]":
-        first = False
-        at += 2 if pattern[at] == "\\" else 1
-    return at + 1
+def _is_endless(repeat: Repeat) -> bool:
+    return repeat.most is None

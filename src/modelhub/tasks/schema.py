@@ -11,6 +11,7 @@ from typing import Any
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import JsonDict
+from modelhub.tasks.limits import limits_problem
 from modelhub.tasks.patterns import pattern_problem
 
 MAX_BYTES = 64 << 10
@@ -18,6 +19,9 @@ MAX_DEPTH = 32
 MAX_NODES = 1000
 MAX_COUNT = 1000
 """The most that `minItems`, `maxLength` and the like may say: a grammar writes each repeat out."""
+
+MAX_PATTERNS = 64
+"""Different ones; each takes a moment to look at."""
 
 FIELD = "response_format"
 
@@ -52,9 +56,12 @@ def check_schema(schema: Any) -> JsonDict:
         raise _refused((), f"a schema is an object, not {type(schema).__name__}")
     _check_size(schema)
     found: JsonDict = json.loads(json.dumps(schema))
+    _check_patterns(found)
     for place, node in _nodes(found, ()):
         _check_node(place, node)
     _check_valid(found)
+    for place, node in _nodes(found, ()):
+        _check_limits(place, node)
     _check_refs(found)
     return found
 
@@ -102,6 +109,12 @@ def _nodes(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
                 yield from _nodes(inner, (*place, key, name))
 
 
+def _check_patterns(schema: JsonDict) -> None:
+    found = [node.get("pattern") for _, node in _nodes(schema, ()) if isinstance(node, dict)]
+    if len({each for each in found if isinstance(each, str)}) > MAX_PATTERNS:
+        raise _refused((), f"it has more than {MAX_PATTERNS} patterns")
+
+
 def _check_node(place: Place, node: Any) -> None:
     if not isinstance(node, dict):
         return
@@ -125,12 +138,18 @@ def _check_node(place: Place, node: Any) -> None:
         )
 
 
+def _check_limits(place: Place, node: Any) -> None:
+    if isinstance(node, dict) and (found := limits_problem(node)):
+        word, problem = found
+        raise _refused((*place, word), problem)
+
+
 def _check_valid(schema: JsonDict) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import SchemaError
 
     try:
-        Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema, format_checker=None)  # else `re` reads the patterns
     except SchemaError as error:
         raise _refused(tuple(map(str, error.path)), error.message[:200]) from None
 

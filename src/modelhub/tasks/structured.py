@@ -1,7 +1,7 @@
 """Whether an answer is what its response format says."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -86,6 +86,12 @@ def as_class(reply: ChatReply, given: Any) -> ChatReply:
         raise OutputInvalid(
             f"{place} is not what {given.__name__} says", finish_reason=str(reply.finish_reason)
         ) from None
+
+
+def fitting(values: Iterable[Any], schema: Mapping[str, Any]) -> list[Any]:
+    """Those of the values that are what a schema says."""
+    validator = _validator(json.dumps(schema))
+    return [value for value in values if validator.is_valid(value)]
 
 
 def _no_json(constant: str) -> Any:
