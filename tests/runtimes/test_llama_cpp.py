@@ -16,7 +16,7 @@ from modelhub.errors import (
 from modelhub.facts import Call, Device
 from modelhub.runtimes import Bundle, Instance, Parts, Runtimes
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
-from modelhub.runtimes.llama_cpp.prompt import Template, opens_thought
+from modelhub.runtimes.llama_cpp.prompt import Template
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from modelhub.runtimes.testing import Case, Subject
 from modelhub.tasks import Request, chat_request
@@ -168,8 +168,3 @@ def test_a_template_runs_in_a_sandbox(text: str) -> None:
 
 def test_without_a_template_it_is_chatml() -> None:
     assert template(None).prompt(chat_request("Hi").messages).endswith("<|im_start|>assistant\n")
-
-
-def test_a_prompt_may_begin_a_thought() -> None:
-    assert opens_thought("<|assistant|><think>\n")
-    assert not opens_thought("<think></think>")

@@ -11,7 +11,7 @@ class Loading:
     """What to load, and how. `n_threads` `None` leaves it to llama.cpp.
 
     `pooling` is how an embedder makes one vector of many, by its name in `Model.details`; `None` is
-    for a model that writes.
+    for a model that writes. `thinks` when its chat template knows of thoughts.
     """
 
     model: Model
@@ -20,3 +20,4 @@ class Loading:
     n_batch: int
     n_threads: int | None
     pooling: str | None = None
+    thinks: bool = False

@@ -11,6 +11,7 @@ from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, 
 from modelhub.runtimes.llama.bound import RESPONSE_FORMATS
 from modelhub.runtimes.llama.context import DEFAULT_CONTEXT, context_size, rounded
 from modelhub.runtimes.llama.files import check_headers, gguf_files
+from modelhub.runtimes.llama.grammar.thoughts import OPEN
 from modelhub.runtimes.llama.loading import Loading
 from modelhub.runtimes.llama.memory import predicted_bytes
 from modelhub.runtimes.llama.options import DEFAULT_BATCH, LlamaOptions, threads
@@ -90,4 +91,5 @@ def _loading(bundle: Bundle, chosen: LlamaOptions, device: Device) -> Loading:
         n_batch=chosen.n_batch if pooling is None or reads_in_pieces(pooling) else n_ctx,
         n_threads=threads(chosen, device),
         pooling=pooling,
+        thinks=OPEN in (header.chat_template or ""),
     )

@@ -10,9 +10,9 @@ from modelhub.runtimes.llama import Loading
 from modelhub.runtimes.llama.bound import RESPONSE_FORMATS
 from modelhub.runtimes.llama.context import prompt_too_long
 from modelhub.runtimes.llama.embedding import embed
-from modelhub.runtimes.llama.grammar import request_grammar
+from modelhub.runtimes.llama.grammar import Thought, request_grammar
 from modelhub.runtimes.llama_cpp.engine import Engine
-from modelhub.runtimes.llama_cpp.prompt import Template, opens_thought
+from modelhub.runtimes.llama_cpp.prompt import Template
 from modelhub.runtimes.llama_cpp.sampling import drawing
 from modelhub.runtimes.serial import SerialInstance
 from modelhub.runtimes.turn import Say
@@ -48,7 +48,8 @@ class LlamaCppInstance(SerialInstance):
         tokens = self._engine.read_prompt(prompt)
         if len(tokens) >= self._engine.n_ctx:
             raise prompt_too_long(len(tokens), self._engine.n_ctx)
-        _Answer(self._engine, request, tokens, say, thinking=opens_thought(prompt)).write()
+        thought = Thought.after(prompt, thinks=self._loading.thinks)
+        _Answer(self._engine, request, tokens, say, thought).write()
 
     def release(self) -> None:
         self._engine.close()
@@ -58,16 +59,16 @@ class _Answer:
     """One answer, token by token."""
 
     def __init__(
-        self, engine: Engine, request: ChatRequest, prompt: list[int], say: Say, *, thinking: bool
+        self, engine: Engine, request: ChatRequest, prompt: list[int], say: Say, thought: Thought
     ) -> None:
         self._engine = engine
         self._request = request
         self._prompt = prompt
         self._say = say
-        self._writing = Writing(request.stop, thinking=thinking)
+        self._writing = Writing(request.stop, thinking=thought is Thought.BEGUN)
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._written = 0
-        self._grammar = request_grammar(request, thinking=thinking)
+        self._grammar = request_grammar(request, thought)
 
     def write(self) -> None:
         """Say it all; ends early when nobody wants it."""

@@ -7,8 +7,6 @@ from modelhub.errors import InvalidInput, LoadFailed
 from modelhub.runtimes.llama_cpp.engine import Engine
 from modelhub.tasks import Message
 
-_OPEN = "<think>"
-
 
 class Template:
     """A model's chat template; ChatML for one that has none, as llama.cpp's server does."""
@@ -38,8 +36,3 @@ class Template:
             raise InvalidInput(
                 f"messages: the model's chat template refuses them: {error}", field="messages"
             ) from error
-
-
-def opens_thought(prompt: str) -> bool:
-    """Whether the model goes on inside a thought that its prompt has begun."""
-    return prompt.rstrip().endswith(_OPEN)

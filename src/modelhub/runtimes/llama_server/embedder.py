@@ -1,19 +1,11 @@
-"""The engine as an embedder. Its tokenizer is asked over its own private socket: the binding has no call
-for it.
-"""
+"""The engine as an embedder."""
 
-import http.client
-import json
-import socket
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from modelhub.errors import EngineError
 from modelhub.runtimes.llama_server.engine import Engine
+from modelhub.runtimes.llama_server.private import post
 from modelhub.runtimes.llama_server.wire import read_error
-
-_PATIENCE = 60.0
 
 
 class ServerEmbedder:
@@ -31,17 +23,7 @@ class ServerEmbedder:
         return self._tokens(text, special=True)
 
     def _tokens(self, text: str, *, special: bool) -> list[int]:
-        connection = _Connection(self._engine.socket)
-        try:
-            body = json.dumps({"content": text, "add_special": special})
-            connection.request("POST", "/tokenize", body, {"Content-Type": "application/json"})
-            answer = json.load(connection.getresponse())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise EngineError(f"llama.cpp does not tokenize: {error}") from error
-        finally:
-            connection.close()
-        if "tokens" not in answer:
-            raise read_error(answer.get("error", {}))
+        answer = post(self._engine.socket, "/tokenize", {"content": text, "add_special": special})
         return [int(token) for token in answer["tokens"]]
 
     def vectors(self, texts: Sequence[Sequence[int]]) -> list[Any]:
@@ -49,16 +31,3 @@ class ServerEmbedder:
         if "error" in answer:
             raise read_error(answer["error"])
         return [row["embedding"] for row in sorted(answer["data"], key=lambda row: int(row["index"]))]
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a socket file."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_PATIENCE)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))

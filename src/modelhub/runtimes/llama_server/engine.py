@@ -70,6 +70,10 @@ class Engine:
         """
         self._held[0].handle_chat_completions(payload, callback)
 
+    def complete(self, payload: Mapping[str, Any], callback: Callback) -> None:
+        """Go on with a text. Blocks as `ask` does."""
+        self._held[0].handle_completions(payload, callback)
+
     def embed(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
         """Embed. Blocks until all vectors are there."""
         answer: Mapping[str, Any] = self._held[0].handle_embeddings(dict(payload))

@@ -1,15 +1,14 @@
-"""The words that the engine speaks: OpenAI's chat completions as llama.cpp's server has them.
+"""The words that the engine speaks: OpenAI's chat and text completions as llama.cpp's server has them.
 
 The format: `ggml-org/llama.cpp: tools/server/README.md`. Pure functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from modelhub.errors import EngineError, InvalidInput, ModelHubError
 from modelhub.runtimes.llama.context import prompt_too_long
-from modelhub.runtimes.llama.grammar.plain import plain_schema
-from modelhub.tasks import ChatRequest, FinishReason, Usage
+from modelhub.tasks import ChatRequest, FinishReason, Message, Usage
 
 _MOST_TOKENS = (1 << 31) - 1
 _INVALID = 400
@@ -25,7 +24,21 @@ class Piece(NamedTuple):
 
 
 def payload(request: ChatRequest) -> dict[str, Any]:
-    """The engine's request; what the caller left out is left to the engine."""
+    """The engine's request for a chat; what the caller left out is left to the engine."""
+    return {"messages": turns(request.messages), **_how(request)}
+
+
+def bound_payload(request: ChatRequest, prompt: str, grammar: str) -> dict[str, Any]:
+    """The engine's request for a text behind `prompt` that `grammar` allows."""
+    return {"prompt": prompt, "grammar": grammar, **_how(request)}
+
+
+def turns(messages: Iterable[Message]) -> list[dict[str, str]]:
+    """The messages as the engine takes them."""
+    return [{"role": str(turn.role), "content": turn.content} for turn in messages]
+
+
+def _how(request: ChatRequest) -> dict[str, Any]:
     wanted: dict[str, Any] = {
         "max_tokens": request.max_tokens and min(request.max_tokens, _MOST_TOKENS),
         "temperature": request.temperature,
@@ -35,22 +48,12 @@ def payload(request: ChatRequest) -> dict[str, Any]:
         "stop": list(request.stop) or None,
     }
     return {
-        "messages": [{"role": str(turn.role), "content": turn.content} for turn in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,  # a message for each batch of the prompt: a chance to stop it
         "cache_prompt": True,
         **{name: value for name, value in wanted.items() if value is not None},
-        **_bound(request),
     }
-
-
-def _bound(request: ChatRequest) -> dict[str, Any]:
-    """The schema, of which the engine makes a grammar."""
-    schema = request.response_format and request.response_format.bound
-    if schema is None:
-        return {}
-    return {"response_format": {"type": "json_schema", "json_schema": {"schema": plain_schema(schema)}}}
 
 
 def read_piece(message: Mapping[str, Any]) -> Piece:
@@ -65,7 +68,7 @@ def read_piece(message: Mapping[str, Any]) -> Piece:
     delta = choice.get("delta", {})
     reason, usage = choice.get("finish_reason"), message.get("usage")
     return Piece(
-        text=delta.get("content") or "",
+        text=delta.get("content") or choice.get("text") or "",
         reasoning=delta.get("reasoning_content") or "",
         finish=reason and (FinishReason.LENGTH if reason == "length" else FinishReason.STOP),
         usage=usage

@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modelhub.runtimes.llama.grammar.merge import NoAnswer
+
 _MOST_DIGITS = 15
 """More than these no double keeps exactly."""
 
@@ -20,7 +22,11 @@ def number(schema: Mapping[str, Any]) -> str:
 
 
 def integer(schema: Mapping[str, Any]) -> str:
-    """A whole number within its limits; those of more than fifteen digits are left to whoever checks."""
+    """A whole number within its limits; those of more than fifteen digits are left to whoever checks.
+
+    Raises:
+        NoAnswer: when none is.
+    """
     least, most = (limit if _is_small(limit) else None for limit in _limits(schema))
     if least is None and most is None:
         return f'"-"? {_DIGITS}'
@@ -31,8 +37,9 @@ def integer(schema: Mapping[str, Any]) -> str:
         parts += [f'"-" ({part})' for part in _from(-below, bound)]
     if most is None or most >= 0:
         parts += _from(max(least or 0, 0), most)
-    # With no number between its limits there is no answer; what checks it says so.
-    return f"({' | '.join(parts)})" if parts else _DIGITS
+    if not parts:
+        raise NoAnswer("no whole number is between its limits")
+    return f"({' | '.join(parts)})"
 
 
 def _limits(schema: Mapping[str, Any]) -> tuple[int | None, int | None]:

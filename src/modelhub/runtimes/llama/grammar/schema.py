@@ -1,18 +1,20 @@
 """A schema's grammar. The notation: `ggml-org/llama.cpp: grammars/README.md`.
 
-Rules for blanks, characters and formats are those that llama.cpp's own server makes
-(`common/json-schema-to-grammar.cpp`), so that a model writes the same by either. The schema was checked
-before (`modelhub.tasks.schema`): it is bounded, and no reference in it leads back to itself. What a
-grammar does not express (a limit of a fraction, say) is left to the check of the answer.
+Rules for blanks, characters and formats are those of llama.cpp's own `common/json-schema-to-grammar.cpp`.
+The schema was checked before (`modelhub.tasks.schema`): it is bounded, and no reference in it leads back
+to itself. What a grammar does not express (a limit of a fraction, say) is left to the check of the answer.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from modelhub.errors import InvalidInput
+from modelhub.runtimes.llama.grammar.merge import NoAnswer, Schema, both, values_of
 from modelhub.runtimes.llama.grammar.numbers import integer, number
-from modelhub.runtimes.llama.grammar.patterns import pattern_rule, quoted
+from modelhub.runtimes.llama.grammar.patterns import pattern_rules, quoted
+from modelhub.runtimes.llama.grammar.thoughts import Thought
+from modelhub.tasks.structured import fitting
 
 _FIXED = {
     "space": r'| " " | "\n"{1,2} [ \t]{0,20}',
@@ -39,65 +41,93 @@ _KEYWORDS = (
 )
 """The type that a schema without one means, by what else it says."""
 
-_THOUGHT = '( [^<] | "<"+ ( [^/<] | "/" [^t<] ) )* "<"* "</think>" [ \\n]*'
+MAX_PARTS = 5000
+"""Schemas that are written, each as often as alternatives around it need it."""
 
-Schema = Mapping[str, Any]
+MAX_LETTERS = 1 << 20
+_LEAST_OF_A_PATTERN = 500
+MAX_REPEATS = 50_000
+"""The sum of what `maxItems`, `maxLength` and the like say: llama.cpp makes a rule of each time."""
 
 
-def grammar_of(schema: Schema, *, thinking: bool = False) -> str:
-    """The grammar of the texts that are JSON by `schema`; behind the rest of a thought if `thinking`.
+def grammar_of(schema: Schema, thought: Thought = Thought.NONE) -> str:
+    """The grammar of the texts that are JSON by `schema`, and of the thought before it.
 
     Raises:
-        InvalidInput: for what no answer can be by.
+        InvalidInput: for what no answer can be by, and for what is too large.
     """
     writer = _Writer(schema)
-    root = writer.expression(schema)
-    if thinking:
-        root = f"{_THOUGHT} ({root})"
-    rules = {"root": root, **writer.rules, **_FIXED}
+    try:
+        root = writer.expression(schema)
+    except NoAnswer as error:
+        raise InvalidInput(
+            f"response_format.schema: no answer fits it: {error}", field="response_format"
+        ) from None
+    rules = {"root": thought.before(root), **writer.rules, **_FIXED}
     return "".join(f"{name} ::= {body}\n" for name, body in rules.items())
 
 
 class _Writer:
-    """Writes expressions; what is used again becomes a rule."""
+    """Writes expressions; what is used again becomes a rule. Raises `NoAnswer` where nothing fits."""
 
     def __init__(self, schema: Schema) -> None:
-        self._definitions = {
-            f"#/{key}/{name}": inner
-            for key in ("$defs", "definitions")
-            for name, inner in schema.get(key, {}).items()
-        }
+        self._shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
         self._names: dict[str, str] = {}
+        self._patterns: dict[tuple[str, int, int | None], str] = {}
+        self._states: dict[str, str] = {}
+        self._parts = self._repeats = self._letters = 0
 
     @property
     def rules(self) -> dict[str, str]:
         """The rules by name."""
-        return {name: body for body, name in self._names.items()}
+        return {name: body for body, name in self._names.items()} | self._states
 
     def _rule(self, body: str) -> str:
-        return self._names.setdefault(body, f"r{len(self._names)}")
+        if body not in self._names:
+            self._names[body] = f"r{len(self._names)}"
+            self._letters += len(body)
+        return self._names[body]
+
+    def _count(self, *, parts: int = 0, repeats: int = 0) -> None:
+        self._parts += parts
+        self._repeats += repeats
+        if self._parts > MAX_PARTS or self._repeats > MAX_REPEATS or self._letters > MAX_LETTERS:
+            raise _too_large()
 
     def expression(self, schema: Schema | bool) -> str:
         """What a value is written by."""
         whole = self._merged(schema)
-        if "const" in whole:
-            return _constant(whole["const"])
-        if "enum" in whole:
-            return self._one_of({"const": value} for value in whole["enum"])
+        if (values := values_of(whole)) is not None:
+            return self._constants(values, whole)
         for key in ("anyOf", "oneOf"):
             if key in whole:
                 base = {name: value for name, value in whole.items() if name != key}
-                those = [each for each in whole[key] if each is not False]
-                return self._one_of(_both(base, self._merged(each)) for each in those)
+                return self._one_of((base, each) for each in whole[key])
         kind = whole.get("type") or _meant(whole)
         if isinstance(kind, list):
-            return self._one_of({**whole, "type": each} for each in kind)
+            return self._one_of(({**whole, "type": each}, True) for each in kind)
         return self._typed(kind, whole)
 
-    def _one_of(self, schemas: Iterable[Schema]) -> str:
-        parts = dict.fromkeys(map(self.expression, schemas))
+    def _constants(self, values: list[Any], schema: Schema) -> str:
+        rest = {
+            **self._shared,
+            **{name: schema[name] for name in schema if name not in {"const", "enum"}},
+        }
+        found = [quoted(json.dumps(each, ensure_ascii=False)) for each in fitting(values, rest)]
+        if not found:
+            raise NoAnswer("none of the values that it names is what it says besides")
+        return self._rule(f"({' | '.join(dict.fromkeys(found))}) space")
+
+    def _one_of(self, pairs: Iterable[tuple[Schema, Schema | bool]]) -> str:
+        parts: dict[str, None] = {}
+        reason = NoAnswer("it has no alternatives")
+        for base, each in pairs:
+            try:
+                parts[self.expression(both(base, self._merged(each)))] = None
+            except NoAnswer as error:
+                reason = error
         if not parts:
-            raise _nothing()
+            raise reason
         return self._rule(" | ".join(parts))
 
     def _typed(self, kind: str | None, schema: Schema) -> str:
@@ -114,32 +144,48 @@ class _Writer:
 
     def _merged(self, schema: Schema | bool) -> Schema:
         """The schema with what it refers to, and with all that it must be besides."""
+        self._count(parts=1)
         if schema is False:
-            raise _nothing()
+            raise NoAnswer("a part of it allows nothing")
         if schema is True:
             return {}
-        parts = [self._definitions[schema["$ref"]]] if "$ref" in schema else []
         whole: Schema = {}
-        for part in (*parts, *schema.get("allOf", [])):
-            whole = _both(whole, self._merged(part))
-        own = {name: value for name, value in schema.items() if name not in {"$ref", "allOf"}}
-        return _both(whole, own)
+        for part in self._others(schema):
+            whole = both(whole, self._merged(part))
+        return both(
+            whole, {name: value for name, value in schema.items() if name not in {"$ref", "allOf"}}
+        )
+
+    def _others(self, schema: Schema) -> Iterator[Schema | bool]:
+        if "$ref" in schema:
+            _, key, name = schema["$ref"].split("/", 2)
+            yield self._shared[key][name]
+        yield from schema.get("allOf", ())
+
+    def _may(self, schema: Schema | bool) -> str | None:
+        """The expression, or nothing where no value is."""
+        try:
+            return None if schema is False else self.expression(schema)
+        except NoAnswer:
+            return None
 
     def _object(self, schema: Schema) -> str:
-        wanted = schema.get("required", [])
-        properties = {**dict.fromkeys(wanted, True), **schema.get("properties", {})}
-        properties = {name: properties[name] for name in _order(schema, wanted)}
-        more = schema.get("additionalProperties", not properties)
-        if not properties and more is True:
+        properties, wanted = schema.get("properties", {}), schema.get("required", [])
+        members = {**properties, **{name: True for name in wanted if name not in properties}}
+        more = schema.get("additionalProperties", not members)
+        if not members and more is True:
             return "object"
-        pair = f'string ":" space {self.expression(more)}' if more is not False else None
+        any_other = self._may(more)
+        pair = any_other and f'string ":" space {any_other}'
         rest = self._rule(f'("," space {pair})*') if pair else '""'
         first = f"({pair} {rest})?" if pair else '""'
-        for name in reversed(properties):
-            one = self._rule(
-                f'{quoted(json.dumps(name, ensure_ascii=False))} space ":" space '
-                f"{self.expression(properties[name])}"
-            )
+        for name in reversed(members):
+            inside = members[name] if name in properties else schema.get("additionalProperties", True)
+            value = self.expression(inside) if name in wanted else self._may(inside)
+            if value is None:
+                continue
+            key = quoted(json.dumps(name, ensure_ascii=False))
+            one = self._rule(f'{key} space ":" space {value}')
             if name in wanted:
                 first, rest = f"{one} {rest}", self._rule(f'"," space {one} {rest}')
             else:
@@ -148,59 +194,72 @@ class _Writer:
         return self._rule(f'"{{" space {first} "}}" space')
 
     def _array(self, schema: Schema) -> str:
-        prefix = [self.expression(each) for each in schema.get("prefixItems", [])]
-        more = schema.get("items", not prefix)
+        prefix = [self._may(each) for each in schema.get("prefixItems", [])]
+        places = [place for place in prefix[: (*prefix, None).index(None)] if place]
+        item = self._may(schema.get("items", not prefix)) if len(places) == len(prefix) else None
         least, most = int(schema.get("minItems", 0)), schema.get("maxItems")
-        if more is False:
-            most = len(prefix)
-        item = self.expression(more) if more is not False else '""'
-        places = [*prefix, *[item] * max(0, least - len(prefix))]
-        inside = ' "," space '.join(places[: None if most is None else int(most)])
-        if most is None or most > len(places):
-            again = f'("," space {item})'
-            left = "" if most is None else str(int(most) - len(places) - (not places))
-            inside = f"{inside} {again}{{0,{left}}}" if places else f"({item} {again}{{0,{left}}})?"
-        return self._rule(f'"[" space {inside} "]" space')
+        most = None if most is None else int(most)
+        if item is None:
+            most = len(places) if most is None else min(most, len(places))
+        if most is not None and least > most:
+            raise NoAnswer(f"there is no array of {least} items")
+        self._count(repeats=most or least)
+        return self._rule(f'"[" space {_items(places, item or "", least, most)} "]" space')
 
     def _string(self, schema: Schema) -> str:
+        least, most = int(schema.get("minLength", 0)), schema.get("maxLength")
+        most = None if most is None else int(most)
         if "pattern" in schema:
-            inside = f"({pattern_rule(schema['pattern'])})"
+            inside = self._pattern(schema["pattern"], least, most)
         elif "format" in schema:
             inside = schema["format"]
-        elif "minLength" in schema or "maxLength" in schema:
-            most = schema.get("maxLength")
-            inside = f"char{{{int(schema.get('minLength', 0))},{'' if most is None else int(most)}}}"
+        elif least or most is not None:
+            self._count(repeats=most or least)
+            inside = f"char{{{least},{'' if most is None else most}}}"
         else:
             return "string"
         return self._rule(rf'"\"" {inside} "\"" space')
 
+    def _pattern(self, pattern: str, least: int, most: int | None) -> str:
+        key = (pattern, least, most)
+        if key not in self._patterns:
+            name = f"p{len(self._patterns)}"
+            try:
+                rules = pattern_rules(name, *key)
+            except ValueError:
+                raise _too_large() from None
+            if not rules:
+                raise NoAnswer(f"no text of that length fits the pattern {pattern!r:.80}")
+            self._patterns[key] = name
+            self._states |= rules
+            self._letters += sum(map(len, rules.values()))
+            self._count(repeats=max(len(rules), _LEAST_OF_A_PATTERN))
+        return self._patterns[key]
 
-def _nothing() -> InvalidInput:
-    return InvalidInput("response_format.schema: no answer fits it", field="response_format")
+
+def _items(places: list[str], item: str, least: int, most: int | None) -> str:
+    """What stands in an array: its first places, and `item` from there on."""
+    begin = places[:most]
+    if not begin and most != 0:
+        inside = f"{item}{_more(item, max(least - 1, 0), None if most is None else most - 1)}"
+        return inside if least else f"({inside})?"
+    rest = None if most is None else most - len(begin)
+    return ' "," space '.join(begin) + _more(item, max(least - len(begin), 0), rest)
 
 
-def _order(schema: Schema, wanted: list[str]) -> list[str]:
-    """Properties as the schema has them, then those that are only demanded."""
-    return list(dict.fromkeys([*schema.get("properties", {}), *wanted]))
+def _more(item: str, least: int, most: int | None) -> str:
+    if most == 0:
+        return ""
+    return f' ("," space {item}){{{least},{"" if most is None else most}}}'
+
+
+def _too_large() -> InvalidInput:
+    return InvalidInput(
+        "response_format.schema: written out, its alternatives and counts are too many",
+        hint="Take a simpler schema, or smaller counts.",
+        field="response_format",
+    )
 
 
 def _meant(schema: Schema) -> str | None:
     return next((kind for kind, words in _KEYWORDS if words & set(schema)), None)
-
-
-def _constant(value: Any) -> str:
-    return f"{quoted(json.dumps(value, ensure_ascii=False))} space"
-
-
-def _both(one: Schema, other: Schema) -> Schema:
-    """What is both; where the two say the same word, `other` counts."""
-    whole = {**one, **other}
-    if "properties" in one and "properties" in other:
-        shared = set(one["properties"]) & set(other["properties"])
-        joined = {
-            name: {"allOf": [one["properties"][name], other["properties"][name]]} for name in shared
-        }
-        whole["properties"] = {**one["properties"], **other["properties"], **joined}
-    if "required" in one and "required" in other:
-        whole["required"] = list(dict.fromkeys([*one["required"], *other["required"]]))
-    return whole
