@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from modelhub.errors import FormatError
-from modelhub.facts import RepoListing, RepoWarning
+from modelhub.facts import RepoFile, RepoListing, RepoWarning
 from modelhub.formats.plain_json import read_json
 from modelhub.registry.introspect.base import Metadata
 
@@ -94,6 +94,13 @@ class Documents:
         self.metadata = metadata
         self._wrong: dict[str, None] = {}
         self._read: dict[str, Any] = {}
+        self._folders: dict[str, list[RepoFile]] = {}
+        for file in listing.files:
+            self._folders.setdefault(file.path.folder, []).append(file)
+
+    def files_in(self, folder: str) -> list[RepoFile]:
+        """The files of a folder, without those of the folders in it; `""` is the root."""
+        return self._folders.get(folder, [])
 
     def tell(self, problem: str) -> None:
         """Remember something that is wrong, once."""

@@ -7,9 +7,8 @@ configurations in `transformers.models`.
 import re
 
 from modelhub.facts import JsonDict, JsonValue
-from modelhub.refs import Precision
 from modelhub.registry.introspect.documents import Documents, Fields
-from modelhub.registry.introspect.transformers.weights import inside
+from modelhub.registry.introspect.weights import inside
 
 __all__ = [
     "architecture",
@@ -17,7 +16,6 @@ __all__ = [
     "context_length",
     "model_config",
     "model_details",
-    "quantization",
     "tokenizer_limit",
 ]
 
@@ -59,7 +57,6 @@ _BY_LAYER = {
 """Names of `Model.details`, as of GGUF models, and their spellings; what may differ from layer to layer."""
 
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.IGNORECASE)
-_BITS = {2: Precision.INT2, 3: Precision.INT3, 4: Precision.INT4, 8: Precision.INT8}
 
 
 def model_config(documents: Documents, folder: str) -> Fields | None:
@@ -101,21 +98,6 @@ def model_details(config: Fields, tokenizer: Fields) -> JsonDict:
     found["tokenizer"] = tokenizer.text("tokenizer_class")
     found["quantization"] = config.object("quantization_config").text("quant_method")
     return {name: value for name, value in found.items() if value is not None}
-
-
-def quantization(config: Fields) -> Precision | None:
-    """The precision of weights that are packed, which their dtype does not tell."""
-    packed = config.object("quantization_config")
-    if not packed:
-        return None
-    method = packed.text("quant_method") or ""
-    if precision := Precision.parse(method):
-        return precision
-    if packed.flag("load_in_4bit", "_load_in_4bit"):
-        return Precision.INT4
-    if packed.flag("load_in_8bit", "_load_in_8bit"):
-        return Precision.INT8
-    return _BITS.get(packed.whole("bits", "w_bit") or 0)
 
 
 def chat_template(documents: Documents, folder: str, tokenizer: Fields) -> str | None:

@@ -12,7 +12,7 @@ from modelhub.errors import UnsafePath
 from modelhub.facts import JsonDict, JsonValue, RepoFile, RepoWarning
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.documents import Documents, Fields, is_plain
-from modelhub.registry.introspect.transformers.weights import inside
+from modelhub.registry.introspect.weights import inside
 
 __all__ = ["MODULES", "Module", "Modules", "embedding_details", "module_files", "read_modules"]
 

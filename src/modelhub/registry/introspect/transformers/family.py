@@ -8,9 +8,9 @@ from modelhub.facts import Evidence, JsonDict, JsonValue, Model, RepoListing, Re
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.architectures import CHAT, EMBED, TaskFinding
 from modelhub.registry.introspect.base import FROM_CONFIG, Findings, Metadata
+from modelhub.registry.introspect.code import Code, find_code
 from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.naming import repository_name
-from modelhub.registry.introspect.transformers.code import Code, find_code
 from modelhub.registry.introspect.transformers.config import (
     architecture,
     chat_template,
@@ -28,11 +28,13 @@ from modelhub.registry.introspect.transformers.embedding import (
 )
 from modelhub.registry.introspect.transformers.tasks import find_task_of
 from modelhub.registry.introspect.transformers.variants import Variants
-from modelhub.registry.introspect.transformers.weights import (
+from modelhub.registry.introspect.weights import (
+    TRANSFORMERS,
     find_weights,
     first_headers,
     inside,
     is_weights,
+    pickle_warnings,
 )
 from modelhub.tasks import find_task
 
@@ -52,12 +54,14 @@ class TransformersFamily:
         known = listing.by_path
         if "model_index.json" in known:  # a pipeline of several models
             return False
-        weights = any(is_weights(file.path) and not file.path.folder for file in listing.files)
+        weights = any(
+            is_weights(file.path, TRANSFORMERS) and not file.path.folder for file in listing.files
+        )
         return MODULES in known or ("config.json" in known and weights)
 
     def headers_wanted(self, listing: RepoListing) -> tuple[RepoPath, ...]:
         here = [file.path for file in listing.files if _MODULE_FOLDER.fullmatch(file.path.folder)]
-        return first_headers(here)[:MAX_HEADERS]
+        return first_headers(here, TRANSFORMERS)[:MAX_HEADERS]
 
     def describe(self, listing: RepoListing, metadata: Metadata) -> Findings:
         return _Description(Documents(listing, metadata)).findings()
@@ -122,15 +126,15 @@ class _Description:
         return task
 
     def _variants(self, config: Fields, modules: Modules, code: Code) -> tuple[Variant, ...]:
-        weights, problems = find_weights(self.documents, modules.base)
-        self.warned += problems
-        if not weights and not problems:
+        found = find_weights(self.documents, modules.base, TRANSFORMERS)
+        self.warned += [*found.warnings, *pickle_warnings(found.sets)]
+        if not found.sets and not found.warnings:
             where = modules.base or "the repository's root"
             self._warn("weights.missing", f"In {where} there are no weights for transformers.")
         beside = module_files(self.documents, modules)
         own_code = code.files(self.documents.listing)
         made = Variants(self.documents, self.name, modules.base, config, beside, own_code)
-        variants = made.build(weights)
+        variants = made.build(found.sets)
         self.evidence += made.evidence
         self.warned += made.warnings
         return variants

@@ -4,15 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from modelhub.facts import Component, Evidence, FileKind, RepoFile, RepoWarning, Variant
-from modelhub.formats import SafetensorsHeader
-from modelhub.formats.safetensors import DTYPES
-from modelhub.refs import Precision
-from modelhub.registry.introspect.base import FROM_CONFIG, FROM_HEADER
 from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.files import classify
+from modelhub.registry.introspect.measures import Measure, measure, name_candidates
 from modelhub.registry.introspect.naming import unique
-from modelhub.registry.introspect.transformers.config import quantization
-from modelhub.registry.introspect.transformers.weights import PICKLED, WeightSet, inside
+from modelhub.registry.introspect.weights import PICKLED, WeightSet, inside
 
 __all__ = ["Variants"]
 
@@ -39,21 +35,22 @@ class Variants:
 
     def build(self, weights: Sequence[WeightSet]) -> tuple[Variant, ...]:
         """A variant of each, the best quality first."""
-        found = [(each, *self._precision(each)) for each in weights]
-        names = unique(_candidates(each, precision) for each, precision, _, _ in found)
-        for name, (_, precision, source, trust) in zip(names, found, strict=True):
-            self._note(name, precision, source, trust)
-        variants = [
-            self._variant(name, each, precision)
-            for name, (each, precision, _, _) in zip(names, found, strict=True)
-        ]
+        found = [(each, measure(self.documents, each, self.config)) for each in weights]
+        names = unique(name_candidates(each.format, each.mark, how.precision) for each, how in found)
+        variants = []
+        for name, (each, how) in zip(names, found, strict=True):
+            self._note(name, how)
+            variants.append(self._variant(name, each, how))
         return tuple(sorted(variants, key=lambda variant: (-variant.quality, variant.name)))
 
-    def _variant(self, name: str, weights: WeightSet, precision: Precision | None) -> Variant:
-        parameters = self._parameters(weights)
+    def _variant(self, name: str, weights: WeightSet, how: Measure) -> Variant:
         files = tuple(dict.fromkeys((*self._model_files(weights), *self.beside)))
         main = self._component("model", files, self.folder).model_copy(
-            update={"format": weights.format, "precision": precision, "parameters": parameters}
+            update={
+                "format": weights.format,
+                "precision": how.precision,
+                "parameters": how.parameters,
+            }
         )
         more = (
             self._component("tokenizer", tuple(self._tokenizer_files())[:MAX_FILES], self.folder),
@@ -63,7 +60,7 @@ class Variants:
             name=name,
             format=self._format(weights),
             precision=main.precision,
-            parameters=parameters,
+            parameters=how.parameters,
             components=(main, *(part for part in more if part.files)),
         )
 
@@ -98,56 +95,14 @@ class Variants:
             if here and classify(file.path) is FileKind.TOKENIZER:
                 yield file
 
-    def _headers(self, weights: WeightSet) -> list[SafetensorsHeader]:
-        """Those that were read: not of every shard, where there are very many."""
-        found = (self.documents.metadata.safetensors(file.path) for file in weights.files)
-        return [header for header in found if header]
-
-    def _precision(self, weights: WeightSet) -> tuple[Precision | None, str, int]:
-        """The precision, what says it, and how far that is trusted."""
-        if packed := quantization(self.config):
-            return packed, f"{self.config.name}: quantization_config", FROM_CONFIG
-        if counts := _elements(self._headers(weights)):
-            most = max(counts, key=lambda dtype: counts[dtype])
-            return DTYPES[most][1], f"{weights.files[0].path}: dtypes", FROM_HEADER
-        said = self.config.text("dtype", "torch_dtype") or ""
-        precision = Precision.parse(weights.mark) or Precision.parse(said)
-        return precision, f"{self.config.name}: dtype", FROM_CONFIG
-
-    def _parameters(self, weights: WeightSet) -> int | None:
-        """Numbers that were learnt. Packed ones cannot be counted, and whole numbers are positions."""
-        headers = self._headers(weights)
-        if len(headers) < len(weights.files) or self.config.object("quantization_config"):
-            return None
-        return sum(count for dtype, count in _elements(headers).items() if DTYPES[dtype][1]) or None
-
-    def _note(self, variant: str, precision: Precision | None, source: str, trust: int) -> None:
-        if precision:
-            subject = f"variant:{self.model}:{variant}"
+    def _note(self, variant: str, how: Measure) -> None:
+        if how.precision:
             self.evidence.append(
                 Evidence(
-                    subject=subject,
+                    subject=f"variant:{self.model}:{variant}",
                     key="precision",
-                    value=precision.value,
-                    evidence=source,
-                    trust=trust,
+                    value=how.precision.value,
+                    evidence=how.source,
+                    trust=how.trust,
                 )
             )
-
-
-def _elements(headers: Sequence[SafetensorsHeader]) -> dict[str, int]:
-    """How many elements have each dtype, in all files together."""
-    counts: dict[str, int] = {}
-    for header in headers:
-        for dtype, count in header.dtypes.items():
-            counts[dtype] = counts.get(dtype, 0) + count
-    return counts
-
-
-def _candidates(weights: WeightSet, precision: Precision | None) -> list[str]:
-    """Candidates for a variant's name, the best first."""
-    plain = precision.value if precision else ""
-    # A mark that is a precision, and not the one that the headers say, would mislead.
-    mark = "" if Precision.parse(weights.mark) else weights.mark.lower()
-    names = (plain, mark, plain and f"{weights.format}-{plain}", weights.format)
-    return [name for name in names if name]

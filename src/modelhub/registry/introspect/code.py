@@ -11,9 +11,9 @@ from typing import Any
 
 from modelhub.facts import RepoFile, RepoListing, RepoWarning
 from modelhub.registry.introspect.documents import Documents
-from modelhub.registry.introspect.transformers.weights import inside
+from modelhub.registry.introspect.weights import inside
 
-__all__ = ["Code", "find_code"]
+__all__ = ["Code", "find_code", "joined"]
 
 MAX_FILES = 1000
 
@@ -23,6 +23,7 @@ _ASKING = (
     "processor_config.json",
     "preprocessor_config.json",
     "video_preprocessor_config.json",
+    "modular_config.json",
 )
 
 
@@ -69,6 +70,15 @@ def find_code(documents: Documents, folder: str, classes: Iterable[str] = ()) ->
             elsewhere.add(other)
         else:
             modules.add(inside(folder, f"{name.partition('.')[0]}.py"))
+    return Code(tuple(sorted(modules)), tuple(sorted(elsewhere)))
+
+
+def joined(codes: Iterable[Code]) -> Code:
+    """What they ask for together."""
+    modules, elsewhere = set(), set()
+    for code in codes:
+        modules |= set(code.modules)
+        elsewhere |= set(code.elsewhere)
     return Code(tuple(sorted(modules)), tuple(sorted(elsewhere)))
 
 
