@@ -285,6 +285,34 @@ class TestTheEndOfTheProgram:
         """)
         check(done, place)
 
+    @pytest.mark.parametrize("closed", ["instance.close()", ""])
+    def test_does_not_wait_for_an_engine_that_is_stuck(
+        self, program: Run, engine: str, closed: str
+    ) -> None:
+        done = program(f"""
+            import modelhub.runtimes.serial, modelhub.runtimes.turn
+            import modelhub.runtimes.llama_server.instance as server
+            from modelhub.errors import ModelHubError
+            modelhub.runtimes.serial.PATIENCE = modelhub.runtimes.turn.PATIENCE = 0.5
+            instance = load()
+            entered = threading.Event()
+
+            def hang(*_):
+                entered.set()
+                time.sleep(1000)
+
+            if {engine!r} == "llama_cpp":
+                instance._engine.decode = hang
+            server.read_piece = hang
+            stream = instance.stream(endless, Call())
+            threading.Thread(target=next, args=(stream, None), daemon=True).start()
+            assert entered.wait(20)
+            threading.excepthook = lambda *_: None
+            {closed}
+            print("ok")
+        """)
+        assert (done.stdout.strip(), done.returncode) == ("ok", 0), done.stderr
+
     def test_a_forked_child_leaves_the_engine_alone(self, program: Run, place: Path) -> None:
         done = program("""
             import multiprocessing

@@ -1,6 +1,8 @@
 """What instances have in common whose engine does one request at a time."""
 
+import logging
 import threading
+import time
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -12,8 +14,10 @@ from modelhub.facts import Call
 from modelhub.runtimes.base import Capabilities, Instance
 from modelhub.runtimes.bound import check_format
 from modelhub.runtimes.gate import Gate
-from modelhub.runtimes.turn import Say, Turn
+from modelhub.runtimes.turn import PATIENCE, Say, Turn
 from modelhub.tasks import ChatRequest, Request, Result, join_chunks
+
+log = logging.getLogger(__name__)
 
 QUEUE = 64
 """Calls that are taken at the same time. The engine answers one; the others wait in order here,
@@ -56,6 +60,11 @@ class SerialInstance(Instance):
     def release(self) -> None:
         """Give the model's memory back. Called once, when no work is under way."""
 
+    def abandon(self) -> None:
+        """Leave the memory as it is until the program is gone: a thread does not come out of the engine.
+        For engines that give it back by themselves when the program ends.
+        """
+
     def infer(self, request: Request, call: Call) -> Result:
         said = list(self._open(request, call, whole=True))
         if not said:
@@ -82,7 +91,8 @@ class SerialInstance(Instance):
 
     def _answer_in_turn(self, request: Request, call: Call, *, whole: bool) -> Iterator[Any]:
         self._gate.enter(call)
-        turn = Turn(self.engine, partial(self.work, request, call), call, self._gate.leave)
+        work = partial(self.work, request, call)
+        turn = Turn(self.engine, work, call, self._gate.leave, self.abandon)
         piece = None
         try:
             self._start(turn)
@@ -114,9 +124,15 @@ class SerialInstance(Instance):
         self._gate.close(_unloaded)
         for turn in turns:
             turn.end(Cancelled("the model was unloaded while it answered"))
-        for turn in turns:
-            turn.join()
-        self.release()
+        until = time.monotonic() + PATIENCE
+        stuck = [turn for turn in turns if not turn.join(max(0.0, until - time.monotonic()))]
+        for turn in stuck:
+            turn.give_up()
+        if stuck:
+            # The thread holds this instance; should it come out after all, the engine goes with both.
+            log.error("instance_stuck", extra={"runtime_type": self.engine})
+        else:
+            self.release()
 
 
 def _unloaded() -> EngineError:

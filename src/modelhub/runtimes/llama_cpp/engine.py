@@ -66,6 +66,10 @@ class Engine:
         """Give the memory back. Safe to call twice."""
         self._close()
 
+    def abandon(self) -> None:
+        """Never give the memory back: a thread is in the library."""
+        self._close.detach()
+
     # Texts and tokens
 
     @property

@@ -54,6 +54,9 @@ class LlamaCppInstance(SerialInstance):
     def release(self) -> None:
         self._engine.close()
 
+    def abandon(self) -> None:
+        self._engine.abandon()
+
 
 class _Answer:
     """One answer, token by token."""

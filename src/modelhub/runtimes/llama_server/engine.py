@@ -18,7 +18,7 @@ from typing import Any
 from modelhub.errors import LoadFailed
 from modelhub.runtimes.llama.files import read_ahead
 from modelhub.runtimes.llama_server.folder import SOCKET, SocketFolder
-from modelhub.runtimes.llama_server.forks import end_children_early
+from modelhub.runtimes.llama_server.forks import end_children_early, end_early
 from modelhub.runtimes.llama_server.reason import ask_why
 from modelhub.runtimes.llama_server.server import EngineSettings, start_server
 from modelhub.runtimes.signals import kept_handlers
@@ -99,14 +99,25 @@ class Engine:
         """Stop the engine and give its memory back. Safe to call twice."""
         self._stop()
 
+    def abandon(self) -> None:
+        """Never stop it: it does not come to an end, and its own end would wait for that."""
+        if self._stop.detach() is not None:
+            _keep(self._held)
+            end_early()
+
 
 def _stop(held: list[Any], folder: SocketFolder, pid: int) -> None:
     if os.getpid() != pid:
         # After a fork the engine's threads exist only in the parent, and so does the right to stop it.
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(held[0]))
+        _keep(held)
         return
     held.clear()
     folder.remove()
+
+
+def _keep(held: list[Any]) -> None:
+    """Whatever happens, the server is never let go."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(held[0]))
 
 
 def _load_failed(settings: EngineSettings, error: Exception) -> LoadFailed:

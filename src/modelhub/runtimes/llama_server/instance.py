@@ -63,6 +63,9 @@ class LlamaServerInstance(SerialInstance):
     def release(self) -> None:
         self._engine.close()
 
+    def abandon(self) -> None:
+        self._engine.abandon()
+
 
 class _Answer:
     """What the engine says, as chunks: thoughts are told apart by the engine, or by a `writing`."""
