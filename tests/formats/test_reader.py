@@ -51,6 +51,19 @@ def test_what_is_skipped_is_not_asked_for():
     assert reader.bytes_read == 3 * FIRST_BYTES
 
 
+def test_behind_a_jump_it_asks_for_little_again():
+    remote = Remote(b"", 1 << 40)
+    reader = remote.reader()
+    for _ in range(100):
+        reader.take(1000)
+    asked = len(remote.ranges)
+    assert not reader.jump(10)
+    assert reader.jump(1 << 30)
+    reader.take(1)
+    assert len(remote.ranges) == asked + 1
+    assert remote.ranges[-1][1] - remote.ranges[-1][0] == FIRST_BYTES
+
+
 def test_nothing_behind_a_known_end_is_asked_for():
     remote = Remote(b"", 1 << 30)
     reader = remote.reader(first=16)

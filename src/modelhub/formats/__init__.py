@@ -5,6 +5,7 @@ time or memory (rows 3, 9 and 10 of the threat table in docs/explanation/securit
 """
 
 from modelhub.formats.gguf import ArraySummary, GGUFHeader, GGUFTensor, read_gguf
+from modelhub.formats.onnx import ONNXHeader, ONNXValue, read_onnx
 from modelhub.formats.reader import RangeReader
 from modelhub.formats.safetensors import (
     SafetensorsHeader,
@@ -19,11 +20,14 @@ __all__ = [
     "Content",
     "GGUFHeader",
     "GGUFTensor",
+    "ONNXHeader",
+    "ONNXValue",
     "RangeReader",
     "SafetensorsHeader",
     "SafetensorsTensor",
     "read_gguf",
     "read_index",
+    "read_onnx",
     "read_safetensors",
     "sniff",
 ]

@@ -54,7 +54,7 @@ class RangeReader:
         self.text_left = KEPT_TEXT
         self._read = read
         self._end = size
-        self._next = first
+        self._first = self._next = first
         self._start = 0  # where in the file the buffer begins
         self._buffer = b""
         self._at = 0  # where in the buffer we stand; beyond its end after a long skip
@@ -108,6 +108,14 @@ class RangeReader:
         if count > self.remaining:
             self._too_short(count)
         self._at += count
+
+    def jump(self, count: int) -> bool:
+        """`skip`, where little will be wanted behind it; whether that has to be asked for anew."""
+        self.skip(count)
+        beyond = self._at > len(self._buffer)
+        if beyond:
+            self._next = self._first
+        return beyond
 
     def window(self, count: int) -> tuple[bytes, int]:
         """A buffer and the index of the next byte in it, with at least `count` bytes from there.

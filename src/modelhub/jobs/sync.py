@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 
@@ -10,9 +10,11 @@ from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
 from modelhub.facts import RepoFile, RepoListing, RepoRecord, SyncStatus
 from modelhub.formats import (
     GGUFHeader,
+    ONNXHeader,
     RangeReader,
     SafetensorsHeader,
     read_gguf,
+    read_onnx,
     read_safetensors,
 )
 from modelhub.jobs.engine import JobContext
@@ -31,7 +33,13 @@ from modelhub.store import Expected, Store
 
 log = logging.getLogger(__name__)
 
-Header = GGUFHeader | SafetensorsHeader
+Header = GGUFHeader | ONNXHeader | SafetensorsHeader
+
+_READERS: Mapping[str, Callable[[RangeReader], Header]] = {
+    ".gguf": read_gguf,
+    ".onnx": read_onnx,
+    ".safetensors": read_safetensors,
+}
 
 MAX_HEADER_BYTES = 512 << 20
 """Of all headers of one repository; what comes after that is known by its name alone."""
@@ -181,6 +189,4 @@ def _header(source: Source, listing: RepoListing, file: RepoFile) -> tuple[Heade
         return source.read(listing, file, start, end)
 
     reader = RangeReader(read, file.size, name=file.path)
-    header: Header
-    header = read_safetensors(reader) if file.path.suffix == ".safetensors" else read_gguf(reader)
-    return header, reader.bytes_read
+    return _READERS[file.path.suffix](reader), reader.bytes_read

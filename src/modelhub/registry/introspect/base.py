@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
-from modelhub.formats import GGUFHeader, SafetensorsHeader
+from modelhub.formats import GGUFHeader, ONNXHeader, SafetensorsHeader
 from modelhub.refs import RepoPath
 
 __all__ = ["FROM_CARD", "FROM_CONFIG", "FROM_HEADER", "FROM_NAME", "Family", "Findings", "Metadata"]
@@ -22,7 +22,7 @@ class Metadata:
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
-    headers: Mapping[str, GGUFHeader | SafetensorsHeader] = field(default_factory=dict)
+    headers: Mapping[str, GGUFHeader | ONNXHeader | SafetensorsHeader] = field(default_factory=dict)
 
     def gguf(self, path: str) -> GGUFHeader | None:
         """The GGUF header of a file, if it was read and is one."""
@@ -33,6 +33,11 @@ class Metadata:
         """The safetensors header of a file, if it was read and is one."""
         header = self.headers.get(path)
         return header if isinstance(header, SafetensorsHeader) else None
+
+    def onnx(self, path: str) -> ONNXHeader | None:
+        """The ONNX header of a file, if it was read and is one."""
+        header = self.headers.get(path)
+        return header if isinstance(header, ONNXHeader) else None
 
 
 @dataclass(frozen=True, slots=True)
