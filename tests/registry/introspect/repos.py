@@ -78,9 +78,9 @@ def find(files: Mapping[str, Any], name: str = "Tiny-Chat", **facts: Any) -> Fin
     """What is found in a repository with these files.
 
     A JSON value or bytes is what a small file holds; of `.safetensors` and the like, a header or the
-    dtype of one; `None` is a file that is there and was not read.
+    dtype of one; `None` is a file that is there and was not read. `sizes` are those of the files.
     """
-    repo = listing(list(files), name, **facts)
+    repo = listing(facts.pop("sizes", None) or list(files), name, **facts)
     small, headers = {}, {}
     for path, value in files.items():
         if path.endswith(".safetensors"):

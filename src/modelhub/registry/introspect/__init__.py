@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.base import FROM_NAME, Family, Findings, Metadata
+from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
 from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
 from modelhub.registry.introspect.licenses import access_warnings, card_evidence, license_warnings
@@ -25,7 +26,7 @@ __all__ = [
 
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
-FAMILIES: tuple[Family, ...] = (TransformersFamily(), GGUFFamily())
+FAMILIES: tuple[Family, ...] = (DiffusersFamily(), TransformersFamily(), GGUFFamily())
 """Each that matches a repository describes its part of it."""
 
 
@@ -36,13 +37,15 @@ def find_families(listing: RepoListing) -> tuple[Family, ...]:
 
 def headers_wanted(listing: RepoListing) -> tuple[RepoPath, ...]:
     """The weight files whose headers `introspect` would like to have."""
-    return tuple(path for family in find_families(listing) for path in family.headers_wanted(listing))
+    wanted = (path for family in find_families(listing) for path in family.headers_wanted(listing))
+    return tuple(dict.fromkeys(wanted))
 
 
 def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
     """The models of a repository, with the evidence for them and what a person should know."""
     families = find_families(listing)
     found = [family.describe(listing, metadata) for family in families] or [_unknown(listing)]
+    found.append(layout_findings(listing, metadata))
     evidence = (*card_evidence(listing), *(row for each in found for row in each.evidence))
     warnings = (
         *access_warnings(listing),
