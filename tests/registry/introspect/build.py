@@ -17,12 +17,15 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def listing(
-    files: Mapping[str, int] | list[str], name: str = "Tiny-Chat-GGUF", **facts: Any
+    files: Mapping[str, int] | list[str],
+    name: str = "Tiny-Chat-GGUF",
+    source: str = "huggingface",
+    **facts: Any,
 ) -> RepoListing:
     """A repository with these files; without sizes, each one is as large as its name is long."""
     sizes = files if isinstance(files, Mapping) else {path: len(path) for path in files}
     return RepoListing(
-        repo=RepoId(source="huggingface", vendor="zoo", name=name),
+        repo=RepoId(source=source, vendor="zoo", name=name),
         commit=COMMIT,
         revision="main",
         files=tuple(RepoFile(path=RepoPath(path), size=size) for path, size in sizes.items()),

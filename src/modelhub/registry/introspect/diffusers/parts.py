@@ -99,7 +99,7 @@ class _Finder:
         folder = part.folder if part.folder in self.folders else ""
         config = self.documents.fields(inside(folder, "config.json"))
         plain = bool(_WITHOUT_WEIGHTS.fullmatch(part.type))
-        weights = Found() if plain and not folder else self._weights(part, folder)
+        weights = Found() if plain else self._weights(part, folder)
         if weights.sets or weights.broken:
             return self._model(part, folder, config, weights)
         if not plain and (not folder or config or self._has_other_weights(folder)):
