@@ -111,10 +111,7 @@ def test_two_denoisers_count_together():
 def test_what_denoises_under_another_name_is_known_by_its_class_and_else_by_its_size(
     name, kind, precision
 ):
-    files = {
-        path.replace("transformer/", f"{name}/"): value
-        for path, value in SMALL.items()
-    }
+    files = {path.replace("transformer/", f"{name}/"): value for path, value in SMALL.items()}
     repo = files | index(transformer=None, **{name: ["diffusers", kind]})
     weights = f"{name}/diffusion_pytorch_model.safetensors"
     sizes = {path: len(path) for path in repo} | {weights: 10_000}

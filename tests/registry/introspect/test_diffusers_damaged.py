@@ -180,14 +180,20 @@ def test_of_two_parts_that_claim_the_same_weights_the_first_has_them():
     modular = MODULAR["modular_model_index.json"] | {
         "transformer_2": spec("FluxTransformer2DModel", "transformer"),
         "vae": None,
-        "tokenizer": spec("CLIPTokenizer", "transformer"),
     }
+    modular |= {"tokenizer": spec("CLIPTokenizer", "transformer")}
+    modular = dict(
+        reversed(modular.items())
+    )  # the tokenizer first, and transformer_2 before transformer
     found = find(MODULAR | {"modular_model_index.json": modular, "transformer/merges.txt": b""})
     (variant,) = only_model(found).variants
-    assert paths(variant, "transformer")[0] == "transformer/diffusion_pytorch_model.safetensors"
-    assert "transformer_2" not in {part.name for part in variant.components}
+    assert paths(variant, "transformer_2") == [
+        "transformer/diffusion_pytorch_model.safetensors",
+        "transformer/config.json",
+    ]
+    assert "transformer" not in {part.name for part in variant.components}
     assert paths(variant, "tokenizer") == ["transformer/merges.txt"]
-    assert told(found) == ["transformer_2: its weights are those of transformer; it is passed over."]
+    assert told(found) == ["transformer: its weights are those of transformer_2; it is passed over."]
     assert sound(found)
 
 

@@ -83,6 +83,12 @@ def test_a_pipeline_all_of_whose_parts_are_elsewhere_is_still_known():
     assert codes(found) == ["component.elsewhere"]
 
 
+def test_a_part_elsewhere_is_no_excuse_for_one_that_lacks_its_weights():
+    found = find(without(MODULAR, "transformer/diff"))
+    assert found.models == ()
+    assert set(codes(found)) == {"component.elsewhere", "weights.missing"}
+
+
 def test_a_copy_in_a_folder_has_its_own_parts_whatever_name_its_index_has():
     files = {
         **MODULAR["modular_model_index.json"],

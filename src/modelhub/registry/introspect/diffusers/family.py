@@ -97,8 +97,8 @@ class _Description:
         task = self._task(index)
         holdings, problems = find_holdings(self.documents, index.parts)
         self.warned += problems
-        self._note_others(holdings)
-        if task is None or not (holdings or index.elsewhere):
+        self._note_others(holdings or ())
+        if task is None or holdings is None or not (holdings or index.elsewhere):
             return None
         variants = self._variants(holdings, code)
         if not variants:

@@ -72,12 +72,13 @@ class Holding:
 
 def find_holdings(
     documents: Documents, parts: Sequence[Part]
-) -> tuple[list[Holding], list[RepoWarning]]:
-    """What the repository holds of each part, and what a person should know; none, where a model lacks its weights."""
+) -> tuple[list[Holding] | None, list[RepoWarning]]:
+    """What the repository holds of each part, `None` where a model lacks its weights, and what to tell."""
     finder = _Finder(documents)
-    held = [finder.find(part) for part in parts]
-    whole = not finder.lacking
-    return [each for each in held if each] if whole else [], finder.warnings
+    # Models first: what else stands in a model's folder is what it leaves.
+    found = {part.name: finder.find(part) for part in sorted(parts, key=_is_plain)}
+    held = (found[part.name] for part in parts)
+    return None if finder.lacking else [each for each in held if each], finder.warnings
 
 
 @dataclass
@@ -98,7 +99,7 @@ class _Finder:
     def find(self, part: Part) -> Holding | None:
         folder = part.folder if part.folder in self.folders else ""
         config = self.documents.fields(inside(folder, "config.json"))
-        plain = bool(_WITHOUT_WEIGHTS.fullmatch(part.type))
+        plain = _is_plain(part)
         weights = Found() if plain else self._weights(part, folder)
         if weights.sets or weights.broken:
             return self._model(part, folder, config, weights)
@@ -140,7 +141,8 @@ class _Finder:
     ) -> Holding:
         """Each file counts once: it is of the part that is listed first."""
         free = tuple(file for file in beside if file.path not in self.taken)
-        for file in (*free, *(file for each in weights.sets for file in each.files)):
+        sets = [file for each in weights.sets for file in (*each.files, each.index) if file]
+        for file in (*free, *sets):
             self.taken[file.path] = part.name
         return Holding(part, folder, config, weights, free)
 
@@ -159,6 +161,11 @@ class _Finder:
         where = f"In {folder}" if folder else f"For {part.name}"
         text = f"{where} there are no weights of a kind that modelhub reads."
         self.warnings.append(RepoWarning(code="weights.missing", text=text))
+
+
+def _is_plain(part: Part) -> bool:
+    """Whether a part is of a class that has no weights."""
+    return bool(_WITHOUT_WEIGHTS.fullmatch(part.type))
 
 
 def _namings(library: str) -> tuple[Naming, ...]:
