@@ -271,6 +271,6 @@ def test_a_transformer_without_a_configuration_is_no_model():
 
 def test_a_repository_with_weights_of_other_kinds_alone_is_no_model():
     files = {name: value for name, value in EMBEDDER.items() if name != "model.safetensors"}
-    found = find(files | {"onnx/model.onnx": None, "tf_model.h5": None})
+    found = find(files | {"openvino/openvino_model.xml": None, "tf_model.h5": None})
     assert found.models == ()
     assert codes(found) == ["weights.missing"]

@@ -10,6 +10,7 @@ from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
 from modelhub.registry.introspect.licenses import access_warnings, card_evidence, license_warnings
 from modelhub.registry.introspect.naming import unique
+from modelhub.registry.introspect.onnx import ONNXFamily
 from modelhub.registry.introspect.transformers import TransformersFamily
 
 __all__ = [
@@ -26,7 +27,7 @@ __all__ = [
 
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
-FAMILIES: tuple[Family, ...] = (DiffusersFamily(), TransformersFamily(), GGUFFamily())
+FAMILIES: tuple[Family, ...] = (DiffusersFamily(), TransformersFamily(), GGUFFamily(), ONNXFamily())
 """Each that matches a repository describes its part of it."""
 
 
@@ -50,10 +51,16 @@ def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
     warnings = (
         *access_warnings(listing),
         *license_warnings(evidence),
-        *(warning for each in found for warning in each.warnings),
+        *(warning for each in found for warning in _told(each, found)),
     )
     models = _together(model for each in found for model in each.models)
     return Findings(models, evidence, tuple(dict.fromkeys(warnings)))
+
+
+def _told(findings: Findings, found: Iterable[Findings]) -> Iterator[RepoWarning]:
+    """The warnings of one family; that it lacks weights is no matter where another has them."""
+    elsewhere = not findings.models and any(each.models for each in found)
+    yield from (each for each in findings.warnings if not (elsewhere and each.code == "weights.missing"))
 
 
 def _together(models: Iterable[Model]) -> tuple[Model, ...]:
@@ -78,6 +85,8 @@ def _joined(model: Model, other: Model) -> Model:
     return model.model_copy(
         update={
             "variants": tuple(sorted(renamed, key=lambda variant: (-variant.quality, variant.name))),
+            "subtask": model.subtask or other.subtask,
+            "architecture": model.architecture or other.architecture,
             "parameters": model.parameters or other.parameters,
             "context_length": model.context_length or other.context_length,
             "details": other.details | model.details,

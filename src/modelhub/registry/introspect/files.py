@@ -2,20 +2,24 @@
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from modelhub.facts import FileKind, RepoFile, RepoListing
 from modelhub.refs import RepoPath
 
-__all__ = ["MAX_FILE", "MAX_FILES", "MAX_TOTAL", "classify", "metadata_wanted"]
+__all__ = ["MAX_FILE", "MAX_FILES", "MAX_TOTAL", "classify", "metadata_wanted", "tokenizer_files"]
 
 MAX_FILE = 16 << 20
 """The largest metadata file that is read. Shard indexes of the largest models have 9 MB."""
 MAX_TOTAL = 32 << 20
 MAX_FILES = 200
+TEMPLATES = "additional_chat_templates"
+MAX_TOKENIZER = 1000
+"""Files of a tokenizer, with its templates."""
 
 _WEIGHTS = re.compile(
     r".*\.(?:bin|ckpt|engine|gguf|h5|keras|llamafile|mlmodel|msgpack|npz|onnx|ot|params|pb|pdiparams|pdmodel"
-    r"|pickle|pkl|plan|pte?|pth|safetensors|tflite|torchscript|weights)|.*\.onnx_data.*"
+    r"|pickle|pkl|plan|pte?|pth|safetensors|tflite|torchscript|weights)|.*\.onnx(?:_data|\.data).*"
 )
 _CODE = re.compile(r".*\.(?:bat|cc?|cpp|cuh?|dll|h|hpp|ipynb|js|php|ps1|pyc?|rb|sh|so|ts)")
 _VOCABULARY = re.compile(
@@ -45,7 +49,7 @@ _KINDS = (
 def classify(path: RepoPath) -> FileKind:
     """What a file is for, by its name alone."""
     name = path.name.lower()
-    if path.folder.endswith("additional_chat_templates"):
+    if path.folder.endswith(TEMPLATES):
         return FileKind.TOKENIZER
     return next((kind for pattern, kind in _KINDS if pattern.fullmatch(name)), FileKind.OTHER)
 
@@ -59,6 +63,17 @@ def metadata_wanted(listing: RepoListing) -> tuple[RepoFile, ...]:
     wanted = [file for file in listing.files if _describes(file)]
     wanted.sort(key=lambda file: (file.path.count("/"), file.size, file.path))
     return tuple(_within(wanted[:MAX_FILES]))
+
+
+def tokenizer_files(files: Iterable[RepoFile], folder: str) -> tuple[RepoFile, ...]:
+    """Those of `files` that are of the tokenizer in a folder, with further templates."""
+    folders = (folder, f"{folder}/{TEMPLATES}" if folder else TEMPLATES)
+    found = (
+        file
+        for file in files
+        if file.path.folder in folders and classify(file.path) is FileKind.TOKENIZER
+    )
+    return tuple(islice(found, MAX_TOKENIZER))
 
 
 def _describes(file: RepoFile) -> bool:

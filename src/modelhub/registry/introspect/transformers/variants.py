@@ -3,17 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from modelhub.facts import Component, Evidence, FileKind, RepoFile, RepoWarning, Variant
+from modelhub.facts import Component, Evidence, RepoFile, RepoWarning, Variant
 from modelhub.registry.introspect.documents import Documents, Fields
-from modelhub.registry.introspect.files import classify
+from modelhub.registry.introspect.files import tokenizer_files
 from modelhub.registry.introspect.measures import Measure, measure, name_candidates
 from modelhub.registry.introspect.naming import unique
 from modelhub.registry.introspect.weights import PICKLED, WeightSet, inside
 
 __all__ = ["Variants"]
-
-MAX_FILES = 1000
-"""Of a tokenizer, with its templates."""
 
 
 @dataclass
@@ -53,7 +50,9 @@ class Variants:
             }
         )
         more = (
-            self._component("tokenizer", tuple(self._tokenizer_files())[:MAX_FILES], self.folder),
+            self._component(
+                "tokenizer", tokenizer_files(self.documents.listing.files, self.folder), self.folder
+            ),
             self._component("code", self.code, ""),
         )
         return Variant(
@@ -86,13 +85,6 @@ class Variants:
             yield weights.index
         for name in ("config.json", "generation_config.json"):
             if file := self.documents.listing.by_path.get(inside(self.folder, name)):
-                yield file
-
-    def _tokenizer_files(self) -> Iterator[RepoFile]:
-        templates = inside(self.folder, "additional_chat_templates")
-        for file in self.documents.listing.files:
-            here = file.path.folder in (self.folder, templates)
-            if here and classify(file.path) is FileKind.TOKENIZER:
                 yield file
 
     def _note(self, variant: str, how: Measure) -> None:
