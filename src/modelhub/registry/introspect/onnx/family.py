@@ -9,6 +9,7 @@ from modelhub.formats import ONNXHeader
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.architectures import CHAT
 from modelhub.registry.introspect.base import FROM_CONFIG, FROM_HEADER, FROM_NAME, Findings, Metadata
+from modelhub.registry.introspect.config import architecture, context_length
 from modelhub.registry.introspect.documents import Documents
 from modelhub.registry.introspect.naming import repository_name, unique
 from modelhub.registry.introspect.onnx.facts import graph_details, graph_names, header_evidence
@@ -17,7 +18,6 @@ from modelhub.registry.introspect.onnx.home import Home
 from modelhub.registry.introspect.onnx.names import data_by_graph, is_graph
 from modelhub.registry.introspect.onnx.tasks import Purpose, task_by_graphs, task_by_repository
 from modelhub.registry.introspect.onnx.variants import Variants
-from modelhub.registry.introspect.transformers.config import architecture, context_length
 from modelhub.registry.introspect.weight_names import plain_name
 from modelhub.tasks import find_task
 

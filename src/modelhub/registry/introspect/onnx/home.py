@@ -7,22 +7,22 @@ from functools import cached_property
 
 from modelhub.facts import Component, JsonDict, RepoFile, RepoWarning
 from modelhub.registry.introspect.architectures import EMBED
-from modelhub.registry.introspect.documents import Documents, Fields
-from modelhub.registry.introspect.files import TEMPLATES, tokenizer_files
-from modelhub.registry.introspect.onnx.groups import GraphSet
-from modelhub.registry.introspect.transformers.config import (
+from modelhub.registry.introspect.config import (
     chat_template,
     context_length,
     model_config,
     model_details,
     tokenizer_limit,
 )
-from modelhub.registry.introspect.transformers.embedding import (
+from modelhub.registry.introspect.documents import Documents, Fields
+from modelhub.registry.introspect.embedding import (
     MODULES,
     Modules,
     embedding_details,
     read_modules,
 )
+from modelhub.registry.introspect.files import TEMPLATES, tokenizer_files
+from modelhub.registry.introspect.onnx.groups import GraphSet
 from modelhub.registry.introspect.weights import inside
 
 __all__ = ["Home"]

@@ -13,8 +13,8 @@ from modelhub.facts import RepoListing
 from modelhub.formats import ONNXHeader
 from modelhub.registry.introspect.architectures import CHAT, EMBED, TaskFinding, said_task
 from modelhub.registry.introspect.base import FROM_CONFIG, FROM_HEADER
+from modelhub.registry.introspect.class_tasks import find_task_of
 from modelhub.registry.introspect.documents import Fields
-from modelhub.registry.introspect.transformers.tasks import find_task_of
 
 __all__ = ["Purpose", "task_by_graphs", "task_by_repository"]
 

@@ -8,10 +8,9 @@ from modelhub.facts import Evidence, JsonDict, JsonValue, Model, RepoListing, Re
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.architectures import CHAT, EMBED, TaskFinding
 from modelhub.registry.introspect.base import FROM_CONFIG, Findings, Metadata
+from modelhub.registry.introspect.class_tasks import find_task_of
 from modelhub.registry.introspect.code import Code, find_code
-from modelhub.registry.introspect.documents import Documents, Fields
-from modelhub.registry.introspect.naming import repository_name
-from modelhub.registry.introspect.transformers.config import (
+from modelhub.registry.introspect.config import (
     architecture,
     chat_template,
     context_length,
@@ -19,14 +18,15 @@ from modelhub.registry.introspect.transformers.config import (
     model_details,
     tokenizer_limit,
 )
-from modelhub.registry.introspect.transformers.embedding import (
+from modelhub.registry.introspect.documents import Documents, Fields
+from modelhub.registry.introspect.embedding import (
     MODULES,
     Modules,
     embedding_details,
     module_files,
     read_modules,
 )
-from modelhub.registry.introspect.transformers.tasks import find_task_of
+from modelhub.registry.introspect.naming import repository_name
 from modelhub.registry.introspect.transformers.variants import Variants
 from modelhub.registry.introspect.weights import (
     TRANSFORMERS,

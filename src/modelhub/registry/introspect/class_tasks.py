@@ -4,7 +4,7 @@ from modelhub.facts import RepoListing
 from modelhub.registry.introspect.architectures import CHAT, EMBED, RANK, TaskFinding, said_task
 from modelhub.registry.introspect.base import FROM_CONFIG
 from modelhub.registry.introspect.documents import Fields
-from modelhub.registry.introspect.transformers.embedding import MODULES
+from modelhub.registry.introspect.embedding import MODULES
 
 __all__ = ["find_task_of"]
 
