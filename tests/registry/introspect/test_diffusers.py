@@ -215,6 +215,7 @@ def test_whole_models_in_one_file_are_pointed_out_and_are_no_component():
 def test_gguf_files_beside_are_models_as_they_always_are():
     repo = listing([*SMALL, "flux-q8_0.gguf"])
     assert [family.name for family in find_families(repo)] == ["diffusers", "gguf"]
+    assert "weights.beside" not in codes(find(SMALL | {"flux-q8_0.gguf": None}))
 
 
 # Tasks

@@ -35,6 +35,7 @@ from modelhub.registry.introspect.weights import (
     DIFFUSERS,
     MAX_SHARDS_READ,
     TRANSFORMERS,
+    is_weights,
     sets_by_name,
 )
 from modelhub.tasks import find_task
@@ -42,6 +43,8 @@ from modelhub.tasks import find_task
 __all__ = ["DiffusersFamily"]
 
 MAX_HEADERS = 64
+MAX_TOLD = 100
+"""Of weights that are no part of the pipeline, how many get a fact each."""
 
 _CONFIGS = (INDEX, MODULAR, "modular_config.json")
 
@@ -58,9 +61,9 @@ class DiffusersFamily:
         """One of each set of weights, then the rest of those that can be read whole: denoisers', small ones."""
         paths = [file.path for file in listing.files if file.path.suffix == ".safetensors"]
         sets = [each for naming in (DIFFUSERS, TRANSFORMERS) for each in sets_by_name(paths, naming)]
-        sets.sort(key=lambda each: (each[0].count("/"), each[0]))
+        sets.sort(key=lambda each: (not DENOISER.fullmatch(each[0].folder), len(each), each[0]))
         wanted = [each[0] for each in sets][:MAX_HEADERS]
-        for each in sorted(sets, key=lambda each: (not DENOISER.fullmatch(each[0].folder), len(each))):
+        for each in sets:
             if len(each) <= MAX_SHARDS_READ and len(wanted) + len(each) - 1 <= MAX_HEADERS:
                 wanted += each[1:]
         return tuple(wanted)
@@ -137,7 +140,7 @@ class _Description:
         """Weights at the root that no part has: whole models in one file, which nothing here takes."""
         used = {file.path for each in holdings for set_ in each.weights.sets for file in set_.files}
         files = [f for f in self.documents.files_in("") if _is_single(f) and f.path not in used]
-        for file in files:
+        for file in files[:MAX_TOLD]:
             row = Evidence(
                 subject=f"file:{file.path}",
                 key="role",
@@ -173,5 +176,6 @@ class _Description:
 
 
 def _is_single(file: RepoFile) -> bool:
-    """Whether a file may hold a whole model."""
-    return classify(file.path) is FileKind.MODEL
+    """Whether a file may hold a whole model, and is none of another family's."""
+    other = file.path.suffix in (".gguf", ".onnx") or is_weights(file.path, TRANSFORMERS)
+    return classify(file.path) is FileKind.MODEL and not other
