@@ -1,7 +1,7 @@
 """Bounded readers of file headers: bytes in, values out, nothing trusted.
 
 Every reader refuses with `FormatError` what is damaged, lying or hostile, before it costs much
-time or memory (rows 3, 9 and 10 of the threat table in docs/explanation/security.md).
+time or memory (rows 3, 9, 10 and 20 of the threat table in docs/explanation/security.md).
 """
 
 from modelhub.formats.gguf import ArraySummary, GGUFHeader, GGUFTensor, read_gguf
