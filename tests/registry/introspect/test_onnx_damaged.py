@@ -120,6 +120,14 @@ def test_names_that_differ_only_in_case_or_mark_stay_apart():
     assert [v.name for v in found.models[1].variants] == ["fp32", "onnx-fp32"]
 
 
+def test_two_spellings_of_one_mark_are_two_variants():
+    found = find(DEPTH | dict.fromkeys(["a-fp16.onnx", "a_fp16.onnx"], 1 << 20))
+    assert [(v.name, v.precision) for v in only_model(found).variants] == [
+        ("a_fp16.onnx", "fp16"),
+        ("fp16", "fp16"),
+    ]
+
+
 def test_a_repository_of_very_many_graphs_costs_little():
     files = dict.fromkeys((f"voices/v{n}/v{n}.onnx" for n in range(20_000)), 1 << 20)
     assert len(headers_wanted(listing(files))) == 32

@@ -101,7 +101,10 @@ def find_groups(listing: RepoListing) -> list[Group]:
         graph = "" if name.graph in _PARTS else name.graph
         group = groups.setdefault((name.base, graph), Group(name.base, graph))
         part = name.graph if name.graph in _PARTS else WHOLE
-        group.files[file.path.folder, part, name.mark] = file, name
+        folder, mark = file.path.folder, name.mark
+        if (folder, part, mark) in group.files:  # `model-fp16` beside `model_fp16`
+            mark = file.path.name.lower()
+        group.files[folder, part, mark] = file, name
     return sorted(groups.values(), key=lambda group: (group.graph != "", group.base, group.graph))
 
 
