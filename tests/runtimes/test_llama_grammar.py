@@ -16,7 +16,7 @@ from modelhub.facts import Call
 from modelhub.runtimes.llama.grammar import Thought, grammar_of
 from modelhub.runtimes.llama.grammar.numbers import integer
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
-from modelhub.runtimes.testing import Subject
+from modelhub.runtimes.testing import LIVENESS, Subject
 from modelhub.tasks import ChatReply, chat_request, read_format
 from modelhub.tasks.schema import check_schema
 from tests.runtimes.random_gguf import SPECIAL, write_random_gguf
@@ -331,7 +331,7 @@ def test_what_is_too_large_written_out_is_refused_soon(schema: Any) -> None:
     begin = perf_counter()
     with pytest.raises(InvalidInput, match="too many"):
         grammar_of(check_schema(schema))
-    assert perf_counter() - begin < 5
+    assert perf_counter() - begin < LIVENESS
 
 
 def test_a_grammar_that_the_library_does_not_take(capfd: Any) -> None:
