@@ -4,6 +4,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from modelhub.errors import InvalidInput
+from modelhub.facts import LicensePolicy
 from modelhub.registry import Registry
 from modelhub.settings import Settings
 
@@ -206,3 +207,14 @@ def test_settings_are_frozen_and_refuse_strangers(tmp_path):
         settings.offline = True
     with pytest.raises(InvalidInput, match="colour"):
         Settings.from_env({}, colour="red")
+
+
+def test_a_licence_policy_is_a_text_or_a_policy():
+    text = "refuse:license.conflict;allow:apache-2.0"
+    policy = LicensePolicy.parse(text)
+    assert Settings.from_env({"MODELHUB_LICENSE_POLICY": text}).license_policy == policy
+    assert Settings(license_policy=policy).license_policy is policy
+    assert not Settings().license_policy
+    with pytest.raises(InvalidInput, match="MODELHUB_LICENSE_POLICY") as caught:
+        Settings.from_env({"MODELHUB_LICENSE_POLICY": "commercial"})
+    assert caught.value.details["field"] == "license_policy"

@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from modelhub.errors import InvalidInput
+from modelhub.facts import LicensePolicy
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
@@ -21,6 +22,7 @@ _FROM_ENV = {
     "offline": ("MODELHUB_OFFLINE",),
     "host": ("MODELHUB_HOST",),
     "python": ("MODELHUB_PYTHON",),
+    "license_policy": ("MODELHUB_LICENSE_POLICY",),
     "hf_endpoint": ("HF_ENDPOINT",),
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
@@ -38,7 +40,8 @@ class Settings(BaseModel):
     `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
     store, or a folder (one in `home` by default); `offline` forbids every socket; `host` is where
     models run (`thread`: in this process; `process`: each in a child process); `python` is the
-    interpreter of these children (this one by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
+    interpreter of these children (this one by default); `license_policy` says which licences are
+    refused, as a `LicensePolicy` or its text (none by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
     stays anonymous). The environment is read by `from_env` alone.
 
@@ -54,6 +57,7 @@ class Settings(BaseModel):
     offline: bool = False
     host: Literal["thread", "process"] = "thread"
     python: str | None = None
+    license_policy: LicensePolicy = LicensePolicy()
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: SecretStr | None = None
 
@@ -63,6 +67,7 @@ class Settings(BaseModel):
         values["home"] = home
         values.setdefault("database", sqlite_url(home))
         values["store"] = _store_uri(values.get("store", home / "store"))
+        values["license_policy"] = LicensePolicy.parse(values.get("license_policy", ""))
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -24,6 +24,7 @@ from modelhub.facts import (
     Job,
     JobKind,
     JobStatus,
+    LicensePolicy,
     Model,
     Plan,
     PlannedFile,
@@ -102,6 +103,7 @@ CALLED = CallRecord(
 CODE = CodeFile(path="own.py", size=3, sha256=DIGEST)
 
 SAMPLES = (
+    LicensePolicy(refuse=("license.conflict",), allow=("mit",)),
     CODE,
     CodeApproval(repo=REPO.id, commit=COMMIT, path=Path("/x"), files=(CODE,)),
     PROCESS,

@@ -18,6 +18,7 @@ from modelhub.facts.instance import (
 )
 from modelhub.facts.job import Job, JobKind, JobStatus
 from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
+from modelhub.facts.licenses import LicensePolicy
 from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
 from modelhub.facts.provenance import Provenance, WeightFile
 from modelhub.facts.repo import FileKind, RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
@@ -46,6 +47,7 @@ __all__ = [
     "JsonDict",
     "JsonValue",
     "Model",
+    "LicensePolicy",
     "Plan",
     "PlannedFile",
     "ProcessMark",

@@ -16,6 +16,7 @@ from modelhub.facts import (
     Snapshot,
     Variant,
 )
+from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pulling import Puller
 from modelhub.hub.resolve import Target
 from modelhub.refs import Digest
@@ -52,6 +53,7 @@ class CodeGate:
 
     registry: Registry
     puller: Puller
+    licenses: LicenseGate
     running: RunningCode = field(default_factory=RunningCode)
 
     def allow(self, target: Target, call: Call, on_progress: ProgressCallback | None) -> CodeApproval:
@@ -59,6 +61,7 @@ class CodeGate:
 
         Raises:
             InvalidInput: when the repository asks to run none.
+            LicenseRefused: when the Hub's policy refuses all of it.
         """
         repo, commit = target.report.repo, target.commit
         paths = sorted({file.path for model in target.report.models for file in _code(model.variants)})
@@ -68,6 +71,7 @@ class CodeGate:
                 hint="There is nothing to allow.",
                 field="model",
             )
+        self.licenses.admit_any(target.report)
         pulled = self.puller.pull(target, {"model": CODE, "variant": CODE}, paths, call, on_progress)
         digests = _digests(pulled, paths)
         with self.registry.begin() as tx:

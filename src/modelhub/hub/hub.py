@@ -10,6 +10,7 @@ from modelhub.errors import InvalidInput
 from modelhub.facts import (
     CodeApproval,
     Device,
+    LicensePolicy,
     Plan,
     RepoFile,
     RepoRecord,
@@ -77,9 +78,9 @@ class Hub:
         host: str | None = None,
         progress: Shown = None,
     ) -> None:
-        self.settings = Settings.chosen(
-            settings, home=home, database=database, store=store, offline=offline, host=host
-        )
+        license_policy: LicensePolicy | str | None = None,
+        given = {"home": home, "database": database, "store": store, "offline": offline, "host": host}
+        self.settings = Settings.chosen(settings, **given, license_policy=license_policy)
         self._progress = progress
         self._calls = Calls()
         with ExitStack() as undo:
@@ -164,6 +165,9 @@ class Hub:
         Without a name the best quality is taken that fits this machine's memory.
         """
         ref = ModelRef.parse(model)
+
+        Raises:
+            LicenseRefused: by the Hub's `license_policy`; nothing is fetched.
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show)
             plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
@@ -294,7 +298,7 @@ class Hub:
             InvalidInput: for empty messages, an unknown role, a parameter out of range.
             OutputInvalid: for an answer that is not what `response_format` says.
             ContextTooLong, RepositoryNotFound, VariantNotFound, TaskNotSupported,
-            RuntimeNotInstalled, DoesNotFit, IntegrityError, DeadlineExceeded
+            RuntimeNotInstalled, LicenseRefused, DoesNotFit, IntegrityError, DeadlineExceeded
         """
         how, sampling = How.take(params)
         request = chat_request(messages, **sampling)
@@ -315,8 +319,8 @@ class Hub:
         Raises:
             InvalidInput: for no texts, an empty one, a prompt that the repository does not have.
             ContextTooLong: for a text longer than the model takes, unless `truncate`.
-            RepositoryNotFound, VariantNotFound, TaskNotSupported, RuntimeNotInstalled, DoesNotFit,
-            IntegrityError, DeadlineExceeded
+            RepositoryNotFound, VariantNotFound, TaskNotSupported, RuntimeNotInstalled,
+            LicenseRefused, DoesNotFit, IntegrityError, DeadlineExceeded
         """
         how, rest = How.take(params)
         result = self._run("feature-extraction", model, embed_request(texts, **rest), how)

@@ -28,6 +28,7 @@ from modelhub.facts import (
 from modelhub.facts.base import human_bytes
 from modelhub.hub.code import CodeGate
 from modelhub.hub.how import How
+from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pulling import Puller
 from modelhub.hub.ready import Ready, ReadyPlans
 from modelhub.hub.resolve import Resolver, Target
@@ -67,6 +68,7 @@ class Serving:
     store: Store
     puller: Puller
     gate: CodeGate
+    licenses: LicenseGate
     runtimes: Runtimes
     instances: Instances
     hosts: Hosts
@@ -98,7 +100,7 @@ class Serving:
         if (refused := self.gate.refusal(target, plan)) is not None:
             update = {"why": (*plan.why, refused.message), "steps": (*plan.steps, refused.hint)}
             plan = plan.model_copy(update=update)
-        return plan
+        return self.licenses.marked(target.report, plan)
 
     def _offers(
         self, target: Target, wish: Wish, device: Device, options: Mapping[str, Any]
@@ -143,7 +145,12 @@ class Serving:
         call: Call,
         on_progress: ProgressCallback | None = None,
     ) -> Snapshot:
-        """The plan's files, verified, in a folder."""
+        """The plan's files, verified, in a folder.
+
+        Raises:
+            LicenseRefused: by the Hub's policy; nothing is fetched.
+        """
+        self.licenses.admit(target.report, plan)
         what = {"model": plan.model.name, "variant": plan.variant}
         paths = (file.path for file in plan.files)
         return self.puller.pull(target, what, paths, call, on_progress)
@@ -197,6 +204,7 @@ class Serving:
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
     ) -> Ready:
         plan = self.plan(target, wish, how.device, how.options)
+        self.licenses.admit(target.report, plan)
         check_runnable(plan)
         self._check_code(target, plan)
         if not all(file.sha256 for file in plan.weights):

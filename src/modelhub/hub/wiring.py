@@ -6,6 +6,7 @@ from typing import NamedTuple
 from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
+from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pulling import Puller
 from modelhub.hub.recorder import Recorder
 from modelhub.hub.resolve import Resolver
@@ -59,10 +60,11 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     jobs = Jobs(registry)
     resolver = Resolver(registry, jobs, Syncer(registry, store), sources, settings.offline)
     puller = Puller(resolver, jobs, Fetcher(registry, store, ledger.key), store)
-    code = CodeGate(registry, puller)
+    licenses = LicenseGate(settings.license_policy)
+    code = CodeGate(registry, puller, licenses)
     hosts = Hosts(settings.host, settings.python)
     runtimes = Runtimes(host=settings.host, python=settings.python)
-    serving = Serving(resolver, store, puller, code, runtimes, instances, hosts)
+    serving = Serving(resolver, store, puller, code, licenses, runtimes, instances, hosts)
     answering = Answering(calls, resolver, serving, recorder)
     undo.callback(answering.close)
     return Rooms(registry, jobs, resolver, serving, code, Verifier(resolver, store), answering)

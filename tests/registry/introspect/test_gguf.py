@@ -254,7 +254,7 @@ def test_licences_that_differ_are_both_told():
     found = find(QUANTIZATIONS, license="agpl-3.0")
     assert said(found, "repository", "license") == {"agpl-3.0": 30}
     assert said(found, "model:tiny-chat", "license") == {"apache-2.0": 100}
-    assert codes(found) == ["license.copyleft", "license.contradictory"]
+    assert codes(found) == ["license.copyleft", "license.conflict"]
     assert codes(find(QUANTIZATIONS, license="Apache-2.0")) == []
 
 

@@ -199,7 +199,7 @@ def test_a_yolo_export_says_its_task_and_its_licence():
     same = find({"yolo11n.onnx": yolo}, "yolo11n", license="agpl-3.0")
     assert codes(same) == ["license.copyleft"]
     other = find({"yolo11n.onnx": yolo}, "yolo11n", license="mit")
-    assert "license.contradictory" in codes(other)
+    assert "license.conflict" in codes(other)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from modelhub.registry.introspect.base import FROM_NAME, Family, Findings, Metad
 from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
 from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
+from modelhub.registry.introspect.license_texts import text_evidence
 from modelhub.registry.introspect.licenses import access_warnings, card_evidence, license_warnings
 from modelhub.registry.introspect.naming import unique
 from modelhub.registry.introspect.onnx import ONNXFamily
@@ -47,13 +48,17 @@ def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
     families = find_families(listing)
     found = [family.describe(listing, metadata) for family in families] or [_unknown(listing)]
     found.append(layout_findings(listing, metadata))
-    evidence = (*card_evidence(listing), *(row for each in found for row in each.evidence))
-    warnings = (
-        *access_warnings(listing),
-        *license_warnings(evidence),
-        *(warning for each in found for warning in _told(each, found)),
+    evidence = (
+        *card_evidence(listing),
+        *text_evidence(listing, metadata),
+        *(row for each in found for row in each.evidence),
     )
     models = _together(model for each in found for model in each.models)
+    warnings = (
+        *access_warnings(listing),
+        *license_warnings(evidence, models),
+        *(warning for each in found for warning in _told(each, found)),
+    )
     return Findings(models, evidence, tuple(dict.fromkeys(warnings)))
 
 

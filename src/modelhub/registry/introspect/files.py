@@ -33,7 +33,7 @@ _CONFIG = re.compile(
     r"(?:.+_)?config\.json|config_sentence_transformers\.json|configuration\.json|modules\.json"
 )
 _METADATA = re.compile(r"(?:modular_)?model_index\.json|.+\.index(?:\.\w+)?\.json")
-_CARD = re.compile(r"readme\.md|(?:license|licence|notice)(?:\.(?:md|txt))?|use_policy\.md")
+_CARD = re.compile(r"readme\.md|(?:license|licence|copying|notice)(?:\.(?:md|txt))?|use_policy\.md")
 
 _KINDS = (
     (_CARD, FileKind.CARD),

@@ -1,13 +1,13 @@
 """What a repository's licence and gate mean for whoever uses it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from modelhub.facts import Evidence, RepoListing, RepoWarning
+from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
+from modelhub.facts.license_names import COPYLEFT, NONCOMMERCIAL, license_codes
+from modelhub.facts.licenses import conflicts, license_rows, named
 from modelhub.registry.introspect.base import FROM_CARD
 
 __all__ = ["access_warnings", "card_evidence", "license_warnings"]
-
-_COPYLEFT = ("agpl", "gpl")
 
 
 def card_evidence(listing: RepoListing) -> Iterator[Evidence]:
@@ -35,21 +35,24 @@ def access_warnings(listing: RepoListing) -> Iterator[RepoWarning]:
         )
 
 
-def license_warnings(evidence: Iterable[Evidence]) -> Iterator[RepoWarning]:
-    """What the licences that the evidence names ask of whoever uses the model."""
-    licenses = {
-        str(row.value).strip().lower(): row.evidence
-        for row in evidence
-        if row.key == "license" and row.value
-    }
-    for license_id in sorted(licenses):
-        if license_id.startswith(_COPYLEFT):
+def license_warnings(evidence: Iterable[Evidence], models: Sequence[Model]) -> Iterator[RepoWarning]:
+    """What the licences that the evidence names ask of whoever uses the models, and where it disagrees."""
+    rows = license_rows(evidence)
+    for name in named(rows):
+        codes = set(license_codes(name))
+        if COPYLEFT in codes:
             yield RepoWarning(
                 code="license.copyleft",
-                text=f"{license_id}: what is made from it must be passed on under the same licence.",
+                text=f"{name}: what is made from it must be passed on under the same licence.",
             )
-        if "nc" in license_id.split("-"):
-            yield RepoWarning(code="license.noncommercial", text=f"{license_id}: no commercial use.")
-    if len(licenses) > 1:
-        claims = ", ".join(f"{name} ({source})" for name, source in sorted(licenses.items()))
-        yield RepoWarning(code="license.contradictory", text=f"Different licences are stated: {claims}.")
+        if NONCOMMERCIAL in codes:
+            yield RepoWarning(code="license.noncommercial", text=f"{name}: no commercial use.")
+    about = [license_rows(rows, model, variant) for model in models for variant in model.variants] or [
+        rows
+    ]
+    for stated in dict.fromkeys(about):
+        if conflicts(stated):
+            claims = ", ".join(dict.fromkeys(f"{row.value} ({row.evidence})" for row in stated))
+            yield RepoWarning(
+                code="license.conflict", text=f"Statements about the licence disagree: {claims}."
+            )

@@ -16,6 +16,7 @@
     ├── TaskNotSupported                    the model does not serve this task
     ├── AccessDenied                        the source wants a (better) token
     │   └── GatedRepository
+    ├── LicenseRefused                      a licence that this Hub's policy refuses
     ├── FormatError                         a header that is damaged, lying or hostile
     ├── IntegrityError                      bytes that are not the promised bytes
     ├── StoreError
@@ -38,6 +39,7 @@
     │       ├── OutputInvalid               the answer is not what its format says
     │       └── ProcessLost                 the process that held the model is gone
     ├── DoesNotFit                          not enough memory, with the arithmetic
+    ├── InUse                               what should be removed is held by somebody
     ├── Cancelled
     ├── DeadlineExceeded (TimeoutError)
     ├── JobFailed
@@ -47,8 +49,10 @@ An error has a stable ``code``, a message, a ``hint`` (what to do next) and ``de
 values). ``to_dict`` and ``error_from_dict`` carry it through job rows, child processes and HTTP.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from modelhub.errors.carrying import family, json_value
 
 __all__ = [
     "AccessDenied",
@@ -64,11 +68,13 @@ __all__ = [
     "FormatError",
     "GatedRepository",
     "HubClosed",
+    "InUse",
     "IntegrityError",
     "InvalidInput",
     "InvalidReference",
     "JobFailed",
     "JobNotFound",
+    "LicenseRefused",
     "LoadFailed",
     "ModelHubError",
     "NotFound",
@@ -123,7 +129,7 @@ class ModelHubError(Exception):
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
-            "details": {name: _json(value) for name, value in self.details.items()},
+            "details": {name: json_value(value) for name, value in self.details.items()},
         }
 
 
@@ -205,6 +211,12 @@ class GatedRepository(AccessDenied):
     """The repository's owner must grant access first."""
 
     code = "gated_repository"
+
+
+class LicenseRefused(ModelHubError, PermissionError):
+    """This Hub's licence policy refuses the model; nothing was fetched. ``details``: codes, licenses."""
+
+    code = "license_refused"
 
 
 class FormatError(ModelHubError, ValueError):
@@ -342,6 +354,12 @@ class DoesNotFit(ModelHubError, MemoryError):
     code = "does_not_fit"
 
 
+class InUse(ModelHubError):
+    """What should be removed is held: by a loaded model, or by a job. ``details``: holders."""
+
+    code = "in_use"
+
+
 class Cancelled(ModelHubError):
     """The caller cancelled the work."""
 
@@ -366,29 +384,10 @@ class HubClosed(ModelHubError):
     code = "hub_closed"
 
 
-def _json(value: Any) -> Any:
-    """`value` as JSON has it; what JSON has no word for becomes text."""
-    if value is None or type(value) in {str, int, float, bool}:
-        return value
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_json(item) for item in value]
-    return str(value)
-
-
-def _tree(root: type[ModelHubError]) -> Iterator[type[ModelHubError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _tree(child)
-
-
 def error_from_dict(data: Mapping[str, Any]) -> ModelHubError:
     """The error that ``to_dict`` wrote; a code that this version lacks becomes the root."""
     kinds: dict[str, type[ModelHubError]] = {}
-    for kind in _tree(ModelHubError):
+    for kind in family(ModelHubError):
         # A subclass elsewhere that has no code of its own must not take its parent's place.
         kinds.setdefault(kind.code, kind)
     error = kinds.get(data["code"], ModelHubError)(data["message"], hint=data.get("hint", ""))

@@ -1,0 +1,84 @@
+"""Refuses what the Hub's licence policy refuses, before anything is fetched."""
+
+from dataclasses import dataclass
+
+from modelhub.errors import LicenseRefused
+from modelhub.facts import LicensePolicy, Model, Plan, Report, RepoWarning, Variant
+from modelhub.facts.licenses import license_rows, named
+
+REFUSED = "license.refused"
+"""The code of the warning on a plan that cannot be carried out for its licence."""
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseGate:
+    """Lets through what no licence speaks against, by all that is known of each variant's."""
+
+    policy: LicensePolicy
+
+    def refusal(self, report: Report, model: Model, variant: Variant) -> LicenseRefused | None:
+        """Why a variant may not be used; `None` where it may."""
+        rows = license_rows(report.facts, model, variant)
+        objections = self.policy.objections(rows)
+        if not objections:
+            return None
+        why = "; ".join(f"{code}: {text}" for code, text in objections.items())
+        return LicenseRefused(
+            f"the licence policy refuses {report.repo}:{variant.name}: {why}",
+            hint=_hint(report, self._allowed(report, model)),
+            codes=list(objections),
+            licenses=list(named(rows)),
+            policy=str(self.policy),
+        )
+
+    def admit(self, report: Report, plan: Plan) -> None:
+        """Let a plan pass.
+
+        Raises:
+            LicenseRefused
+        """
+        if (refused := self.refusal(report, plan.model, plan.choice)) is not None:
+            raise refused
+
+    def admit_any(self, report: Report) -> None:
+        """Let a repository pass of which some variant may be used.
+
+        Raises:
+            LicenseRefused: when there is none.
+        """
+        refusals = [
+            self.refusal(report, model, each) for model in report.models for each in model.variants
+        ]
+        if refusals and (first := refusals[0]) is not None and all(refusals):
+            raise first
+
+    def marked(self, report: Report, plan: Plan) -> Plan:
+        """The plan, saying that it is refused if it is."""
+        refused = self.refusal(report, plan.model, plan.choice)
+        if refused is None:
+            return plan
+        warning = RepoWarning(code=REFUSED, text=refused.message)
+        return plan.model_copy(
+            update={
+                "why": (*plan.why, refused.message),
+                "steps": (refused.hint, *plan.steps),
+                "warnings": (*plan.warnings, warning),
+            }
+        )
+
+    def _allowed(self, report: Report, model: Model) -> list[str]:
+        """The variants of the model against which nothing speaks."""
+        return [
+            variant.name
+            for variant in model.variants
+            if not self.policy.objections(license_rows(report.facts, model, variant))
+        ]
+
+
+def _hint(report: Report, allowed: list[str]) -> str:
+    if allowed:
+        return f"Its licence is another for: {', '.join(allowed[:8])}."
+    return (
+        f"Read what states its licence: modelhub inspect {report.repo}. "
+        "The policy is license_policy=, or MODELHUB_LICENSE_POLICY."
+    )
