@@ -160,6 +160,8 @@ class Channel:
 
 def _packed(message: Mapping[str, Any]) -> _Packed:
     header, buffers = encode(message)
+    if not buffers and len(header) <= MAX_FRAME:
+        return _Packed(bytearray(_HEAD.pack(len(header), len(header), 0) + header), ())
     inside = sum(len(buffer) + _ALIGNMENT for buffer in buffers if len(buffer) <= INLINE)
     if len(buffers) > MAX_BUFFERS or len(header) + inside > MAX_FRAME - MAX_BUFFERS * _SIZE.size:
         raise InvalidInput(
