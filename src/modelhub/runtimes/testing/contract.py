@@ -188,10 +188,10 @@ class RuntimeContract:
 
     @rule
     def test_a_batch_is_answered_in_its_order(self, instance: Instance, cases: Sequence[Case]) -> None:
-        requests = [case.request for case in (*cases, *cases)]
+        some = [*cases[:4], *cases[:4]]  # a few: all of them must end within `liveness`
+        requests = [case.request for case in some]
         answers = self.gives(instance.infer_many, requests, [Call() for _ in requests])
-        expected = [case.answer for case in (*cases, *cases)]
-        assert [self.read(answer) for answer in answers] == expected
+        assert [self.read(answer) for answer in answers] == [case.answer for case in some]
 
     @rule
     def test_a_bad_request_costs_its_batch_nothing(
