@@ -163,11 +163,11 @@ class Hub:
         """A folder with the best variant's files (or the named one's), fetched and verified.
 
         Without a name the best quality is taken that fits this machine's memory.
-        """
-        ref = ModelRef.parse(model)
 
         Raises:
             LicenseRefused: by the Hub's `license_policy`; nothing is fetched.
+        """
+        ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show)
             plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
