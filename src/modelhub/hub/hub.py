@@ -76,9 +76,9 @@ class Hub:
         store: str | os.PathLike[str] | None = None,
         offline: bool | None = None,
         host: str | None = None,
+        license_policy: LicensePolicy | str | None = None,
         progress: Shown = None,
     ) -> None:
-        license_policy: LicensePolicy | str | None = None,
         given = {"home": home, "database": database, "store": store, "offline": offline, "host": host}
         self.settings = Settings.chosen(settings, **given, license_policy=license_policy)
         self._progress = progress
