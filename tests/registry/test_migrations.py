@@ -12,10 +12,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from modelhub.errors import RegistryError, SchemaMismatch
-from modelhub.registry import Registry, schema
+from modelhub.facts import Evidence
+from modelhub.registry import ModelQuery, Registry, schema
 from modelhub.registry.engine import make_engine
 from modelhub.registry.revision_ids import HEAD, REVISIONS
 from modelhub.registry.tables import Row
+from tests.registry.catalog import FIRST, fill
+from tests.registry.samples import COMMIT, listing, model, saved
 
 
 @pytest.fixture
@@ -233,3 +236,41 @@ def test_revisions_do_not_import_the_tables():
     folder = Path(schema.__file__).parent / "migrations" / "versions"
     for revision in folder.glob("*.py"):
         assert "modelhub" not in revision.read_text()
+
+
+def test_a_database_of_before_can_be_searched_after(engine, empty_database_url):
+    """What 0003 makes of stored rows is what syncing makes of the same."""
+    schema.upgrade(engine)
+    registry = Registry.open(empty_database_url, migrate=False)
+    try:
+        fill(registry, 60)
+        record = saved(registry, listing())
+        evidence = (
+            Evidence(subject="repository", key="license", value="MIT", evidence="card", trust=30),
+            Evidence(subject="model:a", key="license", value="GPL-3.0+, cc0", evidence="h", trust=100),
+            Evidence(subject="model:b", key="license", value=["x"], evidence="h", trust=100),
+            Evidence(subject="model:b", key="size", value="mit", evidence="h", trust=100),
+            Evidence(subject="model:c", key="license", value=None, evidence="h", trust=100),
+        )
+        names = ("a", "b", "c", "Straße " + "é" * 200)
+        with registry.begin() as tx:
+            tx.models.save(record.id, COMMIT, tuple(model(name=n) for n in names), evidence, ())
+            tx.repos.forget(FIRST)
+        before = listed(engine)
+        schema.downgrade(engine, "0002")
+        schema.upgrade(engine)
+        assert listed(engine) == before
+        assert len(before[0]) == 63
+        assert {row.license for row in before[0]} >= {"mit", "cc0-1.0, gpl-3.0"}
+        with registry.read() as tx:
+            assert [e.name for e in tx.search.page(ModelQuery(text="strasse"), 9)] == [names[-1]]
+    finally:
+        registry.close()
+
+
+def listed(engine):
+    with engine.connect() as connection:
+        return tuple(
+            connection.execute(text(f"SELECT * FROM {table} ORDER BY {order}")).all()
+            for table, order in (("listed_model", "model_id"), ("listed_word", "model_id, word"))
+        )

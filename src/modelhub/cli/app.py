@@ -5,17 +5,24 @@ import json
 import logging
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from modelhub.cli import render
+from modelhub.cli.options import (
+    AsJson,
+    DeviceName,
+    Model,
+    RuntimeName,
+    RuntimeOptions,
+    Task,
+    VariantName,
+    common,
+)
+from modelhub.cli.search import search
 from modelhub.errors import ModelHubError
-
-if TYPE_CHECKING:
-    from modelhub.hub import Hub
 
 app = typer.Typer(
     name="modelhub",
@@ -29,46 +36,13 @@ db = typer.Typer(help="The registry's database.", no_args_is_help=True, rich_mar
 app.add_typer(db, name="db")
 
 
-@dataclass(slots=True)
-class _Common:
-    """What stands before the command."""
-
-    home: Path | None = None
-    database: str | None = None
-    store: str | None = None
-    offline: bool | None = None
-    debug: bool = False
-
-    def settings(self) -> dict[str, Any]:
-        names = ("home", "database", "store", "offline")
-        return {name: getattr(self, name) for name in names}
-
-
-_common = _Common()
-
-Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="[vendor/]name[@revision][:tag]…, or a folder or file.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Task = Annotated[str | None, typer.Option(help="Canonical task, such as text-generation.")]
-VariantName = Annotated[str | None, typer.Option("--variant", help="Variant, such as q4_k_m.")]
-RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Runtime, such as llama_server.")]
-DeviceName = Annotated[str | None, typer.Option("--device", help="Device, such as cpu.")]
-RuntimeOptions = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--option", metavar="NAME=VALUE", help="For the runtime, such as n_ctx=4096; may repeat."
-    ),
-]
-
-
 def main() -> None:
     """Run the command line of this process, and end it with an exit status."""
     _print_any_character()
     try:
         app()
     except Exception as error:
-        if _common.debug:
+        if common.debug:
             raise
         render.failure(*_explained(error))
         _drop_stuck_output()
@@ -111,7 +85,7 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def common(
+def before(
     home: Annotated[Path | None, typer.Option(help="Folder for everything modelhub keeps.")] = None,
     database: Annotated[str | None, typer.Option(help="SQLAlchemy URL of the registry.")] = None,
     store: Annotated[str | None, typer.Option(help="URI of the artifact store.")] = None,
@@ -120,8 +94,8 @@ def common(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
     """Set what all commands share."""
-    global _common  # noqa: PLW0603 - one command line a process
-    _common = _Common(home, database, store, offline, debug)
+    common.home, common.database, common.store = home, database, store
+    common.offline, common.debug = offline, debug
     if debug:
         logging.basicConfig(level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
 
@@ -149,12 +123,6 @@ def _no_json(constant: str) -> Any:
     raise ValueError(constant)
 
 
-def _hub() -> "Hub":
-    from modelhub import Hub
-
-    return Hub(**_common.settings())
-
-
 @app.command()
 def register(
     model: Model,
@@ -164,7 +132,7 @@ def register(
     as_json: AsJson = False,
 ) -> None:
     """Record a repository, without reading it yet."""
-    with _hub() as hub:
+    with common.hub() as hub:
         record = hub.register(
             model,
             task_hints=tuple(task or ()),
@@ -177,7 +145,7 @@ def register(
 @app.command()
 def sync(model: Model, as_json: AsJson = False) -> None:
     """Read what a repository is now: listing, metadata, headers."""
-    with _hub() as hub:
+    with common.hub() as hub:
         render.fact(hub.sync(model), as_json=as_json)
 
 
@@ -188,7 +156,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Show what is in a repository; fetches no weights."""
-    with _hub() as hub:
+    with common.hub() as hub:
         render.fact(hub.inspect(model, refresh=refresh), as_json=as_json)
 
 
@@ -204,7 +172,7 @@ def plan(
 ) -> None:
     """Show what would run, what must be fetched, and why."""
     options = _options(option)
-    with _hub() as hub:
+    with common.hub() as hub:
         chosen = hub.plan(
             model, task=task, variant=variant, runtime=runtime, device=device, options=options
         )
@@ -214,14 +182,14 @@ def plan(
 @app.command()
 def pull(model: Model, variant: VariantName = None, as_json: AsJson = False) -> None:
     """Fetch and verify a variant; prints the folder."""
-    with _hub() as hub:
+    with common.hub() as hub:
         render.snapshot(hub.pull(model, variant=variant), as_json=as_json)
 
 
 @app.command()
 def verify(model: Model, variant: VariantName = None, as_json: AsJson = False) -> None:
     """Hash again what is here of a repository; exits 1 when a file is damaged or missing."""
-    with _hub() as hub:
+    with common.hub() as hub:
         found = hub.verify(model, variant=variant)
     render.fact(found, as_json=as_json)
     if not found.ok:
@@ -238,7 +206,7 @@ def allow_code(
 
     With --revoke it exits 1 when nothing was.
     """
-    with _hub() as hub:
+    with common.hub() as hub:
         if not revoke:
             render.fact(hub.allow_code(model), as_json=as_json)
             return
@@ -251,14 +219,17 @@ def allow_code(
 @app.command("ls")
 def list_repos(as_json: AsJson = False) -> None:
     """List the registered repositories."""
-    with _hub() as hub:
+    with common.hub() as hub:
         render.repos(hub.repos(), as_json=as_json)
+
+
+app.command()(search)
 
 
 @app.command()
 def files(model: Model, as_json: AsJson = False) -> None:
     """List a repository's files."""
-    with _hub() as hub:
+    with common.hub() as hub:
         render.files(hub.files(model), as_json=as_json)
 
 
@@ -304,7 +275,7 @@ def chat(
         "options": _options(option),
         "timeout": timeout,
     }
-    with _hub() as hub:
+    with common.hub() as hub:
         Talk(hub, model, system, params).run(prompt, as_json=as_json)
 
 
@@ -341,7 +312,7 @@ def embed(
         "timeout": timeout,
     }
     texts = gather(text or ())
-    with _hub() as hub:
+    with common.hub() as hub:
         run(hub, model, texts, params, as_json=as_json)
 
 
@@ -355,7 +326,7 @@ def jobs(
     """List jobs, newest first, or show or cancel one."""
     if cancel and job is None:
         raise typer.BadParameter("--cancel needs the job's number")
-    with _hub() as hub:
+    with common.hub() as hub:
         if job is None:
             render.jobs(hub.jobs.list(limit=limit), as_json=as_json)
         else:
@@ -367,7 +338,7 @@ def doctor(as_json: AsJson = False) -> None:
     """Show what works here, what does not, and what would change it."""
     from modelhub.hub.doctor import diagnose
 
-    checkup = diagnose(**_common.settings())
+    checkup = diagnose(**common.settings())
     render.fact(checkup, as_json=as_json)
     if not checkup.ok:
         raise typer.Exit(1)
@@ -379,7 +350,7 @@ def upgrade() -> None:
     from modelhub.hub.database import upgrade_database
     from modelhub.settings import Settings
 
-    before, after = upgrade_database(Settings.from_env(**_common.settings()))
+    before, after = upgrade_database(Settings.from_env(**common.settings()))
     typer.echo(
         f"schema {after}, as before" if before == after else f"schema {before or 'empty'} -> {after}"
     )
@@ -391,4 +362,4 @@ def current(as_json: AsJson = False) -> None:
     from modelhub.hub.database import schema_state
     from modelhub.settings import Settings
 
-    render.mapping(schema_state(Settings.from_env(**_common.settings())), as_json=as_json)
+    render.mapping(schema_state(Settings.from_env(**common.settings())), as_json=as_json)

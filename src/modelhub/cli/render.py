@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from modelhub.facts import Fact, Job, JobKind, RepoFile, RepoRecord, Snapshot
+from modelhub.facts import Fact, Job, JobKind, ModelPage, RepoFile, RepoRecord, Snapshot
 from modelhub.facts.base import human_bytes, table
 
 F = TypeVar("F", bound=Fact)
@@ -50,6 +50,16 @@ def repos(records: Sequence[RepoRecord], *, as_json: bool) -> None:
         ),
         as_json=as_json,
     )
+
+
+def models(page: ModelPage, *, as_json: bool) -> None:
+    """A page of models; where the next one begins stands beside it."""
+    if as_json:
+        fact(page, as_json=True)
+        return
+    typer.echo(page.table() if page.models else "none", err=not page.models)
+    if page.next is not None:
+        typer.echo(f"more: --after {page.next}", err=True)
 
 
 def files(listed: Sequence[RepoFile], *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
 from modelhub.facts.code import CodeApproval, CodeFile
 from modelhub.facts.device import Device
+from modelhub.facts.found import ModelEntry, ModelPage
 from modelhub.facts.instance import (
     CallRecord,
     CallStatus,
@@ -17,8 +18,8 @@ from modelhub.facts.instance import (
     ProcessMark,
 )
 from modelhub.facts.job import Job, JobKind, JobStatus
-from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
 from modelhub.facts.licenses import LicensePolicy
+from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
 from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
 from modelhub.facts.provenance import Provenance, WeightFile
 from modelhub.facts.repo import FileKind, RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
@@ -46,8 +47,10 @@ __all__ = [
     "JobStatus",
     "JsonDict",
     "JsonValue",
-    "Model",
     "LicensePolicy",
+    "Model",
+    "ModelEntry",
+    "ModelPage",
     "Plan",
     "PlannedFile",
     "ProcessMark",

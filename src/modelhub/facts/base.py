@@ -1,11 +1,15 @@
 """What every fact has in common, and how facts print."""
 
+import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
-__all__ = ["Fact", "JsonDict", "JsonValue", "SummedFact", "human_bytes", "table"]
+from modelhub.errors import InvalidInput
+
+__all__ = ["Fact", "JsonDict", "JsonValue", "SummedFact", "human_bytes", "parse_bytes", "table"]
 
 JsonDict = dict[str, JsonValue]
 
@@ -74,6 +78,26 @@ def human_bytes(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.4g} TB"
+
+
+_SIZE = re.compile(
+    r"(?P<number>\d{1,18}(?:\.\d{1,9})?)\s*(?P<power>[kmgt]?)(?P<binary>i?)b?", re.IGNORECASE
+)
+
+
+def parse_bytes(text: str, field: str) -> int:
+    """What `human_bytes` writes, and what people do: `1.5 GB`, `8GB`, `500m`, `16GiB`, `1000`.
+
+    Raises:
+        InvalidInput: for anything else, naming `field`.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or (found["binary"] and not found["power"]):
+        raise InvalidInput(
+            f"{field}: {text!r:.40} is no size", hint="Such as 8GB or 500MB.", field=field
+        )
+    power = " kmgt".index(found["power"].lower() or " ")
+    return int(Decimal(found["number"]) * (1024 if found["binary"] else 1000) ** power)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

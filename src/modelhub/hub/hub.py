@@ -11,6 +11,7 @@ from modelhub.facts import (
     CodeApproval,
     Device,
     LicensePolicy,
+    ModelPage,
     Plan,
     RepoFile,
     RepoRecord,
@@ -21,6 +22,7 @@ from modelhub.facts import (
 )
 from modelhub.hub.calls import Calls
 from modelhub.hub.doctor import Checkup, examine
+from modelhub.hub.finding import Finder
 from modelhub.hub.how import (
     ChatParams,
     Common,
@@ -231,6 +233,35 @@ class Hub:
             raise InvalidInput(f"limit must be at least 1, not {limit}", field="limit")
         with self._calls.serve(), self._registry.read() as tx:
             return tx.repos.list(limit=limit)
+
+    def models(
+        self,
+        text: str | None = None,
+        *,
+        task: str | None = None,
+        vendor: str | None = None,
+        format: str | None = None,  # noqa: A002 - what variants call it
+        precision: str | None = None,
+        license: str | None = None,  # noqa: A002 - what reports call it
+        min_bytes: int | str | None = None,
+        max_bytes: int | str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> ModelPage:
+        """The known models that are all of this, by repository and name, a page at a time.
+
+        Each word of `text` begins a word of the repository's or the model's name. One variant at least
+        has the format, the precision and a size between the bounds (`8_000_000_000` or `"8GB"`).
+        `after` is the `next` of the page before. Asks nobody: what counts is what the default branch
+        was when it was last synced.
+
+        Raises:
+            InvalidInput: for an unknown task or precision, no size, an `after` that is no page's.
+        """
+        filters = {"text": text, "task": task, "vendor": vendor, "format": format, "license": license}
+        sizes = {"precision": precision, "min_bytes": min_bytes, "max_bytes": max_bytes}
+        with self._calls.serve():
+            return Finder(self._registry).page(limit, after, **filters, **sizes)
 
     def runtimes(self) -> tuple[RuntimeView, ...]:
         """The runtimes that are installed or could be, and what each lacks."""

@@ -13,15 +13,18 @@ from modelhub.registry.models import Models
 from modelhub.registry.registry import Registry, Transaction
 from modelhub.registry.repos import Repos
 from modelhub.registry.revisions import Revisions
+from modelhub.registry.search import ModelQuery, Search
 from modelhub.registry.snapshots import SnapshotRecord, Snapshots
 
 __all__ = [
     "InstanceBook",
     "Jobs",
+    "ModelQuery",
     "Models",
     "Registry",
     "Repos",
     "Revisions",
+    "Search",
     "SnapshotRecord",
     "Snapshots",
     "StoreKey",

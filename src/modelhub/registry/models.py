@@ -18,6 +18,7 @@ from modelhub.facts import (
 )
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry.findings import replace_facts, replace_models
+from modelhub.registry.listed import relist
 from modelhub.registry.statements import batches, now
 from modelhub.registry.tables import (
     ComponentFileRow,
@@ -70,10 +71,11 @@ class Models:
         ]
         replace_models(self._session, revision_id, found)
         facts = [
-            FactRow(revision_id=revision_id, position=position, **statement.model_dump())
+            FactRow(revision_id=revision_id, position=position, **dict(statement))
             for position, statement in enumerate(evidence)
         ]
         replace_facts(self._session, revision_id, facts)
+        relist(self._session, record_id)
         self._session.expunge_all()  # these rows are whole only when they are read again
 
     def report(self, record_id: int, commit: str) -> Report | None:

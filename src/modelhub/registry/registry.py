@@ -23,6 +23,7 @@ from modelhub.registry.models import Models
 from modelhub.registry.repos import Repos
 from modelhub.registry.revision_ids import HEAD
 from modelhub.registry.revisions import Revisions
+from modelhub.registry.search import Search
 from modelhub.registry.snapshots import Snapshots
 
 __all__ = ["Registry", "Transaction"]
@@ -54,6 +55,11 @@ class Transaction:
     def models(self) -> Models:
         """What was found in a commit."""
         return Models(self.session)
+
+    @cached_property
+    def search(self) -> Search:
+        """Models by what they are."""
+        return Search(self.session)
 
     @cached_property
     def snapshots(self) -> Snapshots:

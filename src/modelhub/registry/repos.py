@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from modelhub.errors import InvalidInput, RepositoryNotFound
 from modelhub.facts import JsonDict, RepoId, RepoRecord, SyncStatus
 from modelhub.registry.events import Events
+from modelhub.registry.listed import relist
 from modelhub.registry.statements import insert
 from modelhub.registry.tables import RepoRow, VendorRow
 from modelhub.registry.types import check_indexable, utc_now
@@ -134,6 +135,7 @@ class Repos:
             RepositoryNotFound
         """
         self._update(record_id, deleted_at=utc_now())
+        relist(self._session, record_id)
 
     def _by_key(self, repo: RepoId) -> RepoRow | None:
         source, vendor, name = repo.key
@@ -179,6 +181,8 @@ class Repos:
         if changed:
             self._update(row.id, **changed)
             self._session.refresh(row)
+        if "deleted_at" in changed:
+            relist(self._session, row.id)
 
     def _row(self, record_id: int) -> RepoRow:
         row = self._session.get(RepoRow, record_id)

@@ -13,6 +13,7 @@ from modelhub.errors import IntegrityError, RepositoryNotFound, RevisionNotFound
 from modelhub.facts import FileKind, RepoFile, RepoId, RepoListing
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry.artifacts import link_files
+from modelhub.registry.listed import relist
 from modelhub.registry.statements import batches, insert, now
 from modelhub.registry.tables import RefRow, RepoFileRow, RepoRow, RevisionRow
 
@@ -214,6 +215,7 @@ class Revisions:
             repo.model_repo_name = listing.repo.id
             repo.model_vendor = listing.repo.vendor
             repo.model_name = listing.repo.name
+        moved = listing.revision == listing.default_branch and repo.git_head != listing.commit
         if listing.revision == listing.default_branch:
             repo.default_branch = listing.default_branch
             repo.git_head = listing.commit
@@ -227,6 +229,8 @@ class Revisions:
                 "tags": list(listing.tags),
             }
         self._session.flush()  # statements that do not go through these rows follow
+        if moved:
+            relist(self._session, repo.id)
 
 
 def _is_commit(revision: str, commit: str) -> bool:

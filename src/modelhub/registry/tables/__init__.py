@@ -14,6 +14,7 @@ from modelhub.registry.tables.artifacts import (
     StoreRow,
 )
 from modelhub.registry.tables.base import Row
+from modelhub.registry.tables.listed import ListedModelRow, ListedWordRow
 from modelhub.registry.tables.models import (
     ComponentFileRow,
     ComponentRow,
@@ -45,6 +46,8 @@ __all__ = [
     "JobRow",
     "LeaseArtifactRow",
     "LeaseRow",
+    "ListedModelRow",
+    "ListedWordRow",
     "ModelRow",
     "RefRow",
     "RepoFileRow",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, UniqueConstraint
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from modelhub.facts import FileKind
@@ -88,6 +88,8 @@ class VariantRow(Row):
     __table_args__ = (
         UniqueConstraint("logical_model_id", "position"),
         one_of("status", VARIANT_STATES),
+        Index("ix_model_variant_format", "format", "precision", "size_bytes", "logical_model_id"),
+        Index("ix_model_variant_precision", "precision", "size_bytes", "logical_model_id"),
         {"sqlite_autoincrement": True},  # instances name it, also when it is gone
     )
 
