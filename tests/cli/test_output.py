@@ -23,6 +23,7 @@ EVERY_JSON = [
     ("plan", MODEL),
     ("pull", f"{MODEL}:q4_0"),
     ("ls",),
+    ("search",),
     ("files", MODEL),
     ("chat", f"{MODEL}:q4_0", "hello", "--max-tokens", "3"),
     ("jobs",),

@@ -26,6 +26,8 @@ from modelhub.facts import (
     JobStatus,
     LicensePolicy,
     Model,
+    ModelEntry,
+    ModelPage,
     Plan,
     PlannedFile,
     ProcessMark,
@@ -62,6 +64,7 @@ MODEL = Model(
 )
 WARNING = RepoWarning(code="gated", text="ask first")
 EVIDENCE = Evidence(subject="a", key="license", value={"is": ["mit", 1.5]}, evidence="card", trust=30)
+ENTRY = ModelEntry(repo=REPO.id, source=REPO.source, commit=COMMIT, name="a", task=MODEL.task)
 PLANNED = PlannedFile(
     component="model", repo=REPO.id, path=FILE.path, size=3, sha256=DIGEST, present=True
 )
@@ -135,6 +138,8 @@ SAMPLES = (
         created_at=NOW,
         finished_at=NOW,
     ),
+    ENTRY,
+    ModelPage(models=(ENTRY,), next="m1"),
     Plan(
         repo=REPO.id,
         commit=COMMIT,

@@ -81,7 +81,7 @@ def human_bytes(count: int) -> str:
 
 
 _SIZE = re.compile(
-    r"(?P<number>\d{1,18}(?:\.\d{1,9})?)\s*(?P<power>[kmgt]?)(?P<binary>i?)b?", re.IGNORECASE
+    r"(?P<number>[0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?P<power>[kmgt]?)(?P<binary>i?)b?", re.IGNORECASE
 )
 
 
