@@ -145,7 +145,7 @@ def test_every_public_name_is_in_the_reference():
     known = rows("python.md")
     assert {f"`{public}`" for public in modelhub.__all__} <= known
     methods = [
-        method for method in vars(Hub) if not method.startswith("_") and callable(getattr(Hub, method))
+        method for method in dir(Hub) if not method.startswith("_") and callable(getattr(Hub, method))
     ]
     assert not [method for method in methods if f"`Hub.{method}`" not in known]
 

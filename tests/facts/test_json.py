@@ -20,10 +20,12 @@ from modelhub.facts import (
     Fact,
     FileKind,
     FileState,
+    Forgotten,
     InstanceRecord,
     Job,
     JobKind,
     JobStatus,
+    KeptFile,
     LicensePolicy,
     Model,
     ModelEntry,
@@ -34,6 +36,7 @@ from modelhub.facts import (
     Progress,
     Proof,
     Provenance,
+    Removal,
     RepoFile,
     RepoId,
     RepoListing,
@@ -43,6 +46,7 @@ from modelhub.facts import (
     RuntimeView,
     Snapshot,
     SnapshotFile,
+    StoredFile,
     SummedFact,
     SyncStatus,
     Variant,
@@ -103,9 +107,25 @@ CALLED = CallRecord(
     status=CallStatus.OK,
 )
 
+STORED = StoredFile(path=FILE.path, size=3, sha256=DIGEST)
+SHARED = KeptFile(path=FILE.path, size=3, sha256=DIGEST, users=("a/b",))
 CODE = CodeFile(path="own.py", size=3, sha256=DIGEST)
 
 SAMPLES = (
+    Forgotten(repo=REPO.id, source=REPO.source, files=1, bytes=3),
+    STORED,
+    SHARED,
+    Removal(
+        repo=REPO.id,
+        source=REPO.source,
+        dry_run=True,
+        commits=1,
+        models=2,
+        removed=(STORED,),
+        kept=(SHARED,),
+        folders=("snapshots/a/b/c",),
+        elsewhere=("file:///x on h",),
+    ),
     LicensePolicy(refuse=("license.conflict",), allow=("mit",)),
     CODE,
     CodeApproval(repo=REPO.id, commit=COMMIT, path=Path("/x"), files=(CODE,)),

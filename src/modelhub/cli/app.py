@@ -21,6 +21,7 @@ from modelhub.cli.options import (
     VariantName,
     common,
 )
+from modelhub.cli.remove import forget, purge
 from modelhub.cli.search import search
 from modelhub.errors import ModelHubError
 
@@ -224,6 +225,8 @@ def list_repos(as_json: AsJson = False) -> None:
 
 
 app.command()(search)
+app.command()(forget)
+app.command()(purge)
 
 
 @app.command()

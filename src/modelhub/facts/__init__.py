@@ -22,6 +22,7 @@ from modelhub.facts.licenses import LicensePolicy
 from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
 from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
 from modelhub.facts.provenance import Provenance, WeightFile
+from modelhub.facts.removal import Forgotten, KeptFile, Removal, StoredFile
 from modelhub.facts.repo import FileKind, RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
@@ -40,6 +41,7 @@ __all__ = [
     "Fact",
     "FileKind",
     "FileState",
+    "Forgotten",
     "InstanceRecord",
     "InstanceStatus",
     "Job",
@@ -47,6 +49,7 @@ __all__ = [
     "JobStatus",
     "JsonDict",
     "JsonValue",
+    "KeptFile",
     "LicensePolicy",
     "Model",
     "ModelEntry",
@@ -58,6 +61,7 @@ __all__ = [
     "ProgressCallback",
     "Proof",
     "Provenance",
+    "Removal",
     "RepoFile",
     "RepoId",
     "RepoListing",
@@ -67,6 +71,7 @@ __all__ = [
     "RuntimeView",
     "Snapshot",
     "SnapshotFile",
+    "StoredFile",
     "SummedFact",
     "SyncStatus",
     "Token",

@@ -13,6 +13,7 @@ class JobKind(StrEnum):
 
     REPO_SYNC = "repo_sync"
     ARTIFACT_DOWNLOAD = "artifact_download"
+    REPO_PURGE = "repo_purge"
 
 
 class JobStatus(StrEnum):

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self, Unpack, overload
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import (
-    CodeApproval,
     Device,
     LicensePolicy,
     ModelPage,
@@ -18,7 +17,6 @@ from modelhub.facts import (
     Report,
     RuntimeView,
     Snapshot,
-    Verification,
 )
 from modelhub.hub.calls import Calls
 from modelhub.hub.doctor import Checkup, examine
@@ -32,6 +30,7 @@ from modelhub.hub.how import (
     Shown,
     check_precision,
 )
+from modelhub.hub.upkeep import Upkeep
 from modelhub.hub.wiring import wire
 from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
@@ -54,7 +53,7 @@ from modelhub.tasks import (
 from modelhub.tasks.stream import Stream
 
 
-class Hub:
+class Hub(Upkeep):
     """One import for every open model.
 
     Keeps what it knows in a database and the bytes in a store, both in the user's data folder
@@ -90,6 +89,7 @@ class Hub:
             self._close = undo.pop_all()
         self._registry, self._resolver, self._serving = rooms.registry, rooms.resolver, rooms.serving
         self._code, self._verifier, self._answering = rooms.code, rooms.verifier, rooms.answering
+        self._purger = rooms.purger
         self.jobs = rooms.jobs
 
     # What is there
@@ -174,52 +174,6 @@ class Hub:
             target = self._resolver.resolve(ref, call, show)
             plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
             return self._serving.pull(target, plan, call, show)
-
-    def verify(
-        self,
-        model: Model,
-        *,
-        variant: str | None = None,
-        timeout: float | None = None,
-        progress: Shown = None,
-    ) -> Verification:
-        """Hash again what is here of a repository: all of it, or one variant. Opens no socket.
-
-        What holds other bytes than it should is put aside; the next `pull` fetches it anew.
-
-        Raises:
-            RepositoryNotFound, RevisionNotFound: for what is not known here.
-            StoreUnavailable: for a file that cannot be read.
-        """
-        with self._calls.serve(timeout) as call, self._shown(progress) as show:
-            return self._verifier.verify(ModelRef.parse(model), variant, call, show)
-
-    def allow_code(
-        self, model: Model, *, timeout: float | None = None, progress: Shown = None
-    ) -> CodeApproval:
-        """Allow the Python code that a repository asks to have run, at its present commit.
-
-        Fetches that code, so that it can be read; another commit, or other bytes, are not allowed with
-        it. It runs in a process of its own, whatever the Hub's host.
-
-        Raises:
-            InvalidInput: when the repository asks to run none.
-        """
-        ref = ModelRef.parse(model)
-        with self._calls.serve(timeout) as call, self._shown(progress) as show:
-            return self._code.allow(self._resolver.resolve(ref, call, show), call, show)
-
-    def revoke_code(self, model: Model) -> bool:
-        """Allow no code of a repository's present commit any more; whether any was allowed. Asks nobody.
-
-        What runs of it in this Hub ends, and calls under way with it; Hubs of other processes refuse
-        the next call.
-
-        Raises:
-            RepositoryNotFound, RevisionNotFound: for what is not known here.
-        """
-        with self._calls.serve():
-            return self._serving.revoke_code(self._resolver.known(ModelRef.parse(model)))
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""

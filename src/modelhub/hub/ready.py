@@ -45,6 +45,11 @@ class ReadyPlans:
             if len(self._plans) > MOST:
                 self._plans.popitem(last=False)
 
+    def of(self, record_id: int) -> tuple[Ready, ...]:
+        """The plans for a repository, at any commit."""
+        with self._lock:
+            return tuple(r for r in self._plans.values() if r.target.record.id == record_id)
+
     def forget(self, target: Target) -> None:
         """Drop every plan for a repository at a commit."""
         place = (target.record.id, target.commit)

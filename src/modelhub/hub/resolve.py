@@ -103,13 +103,24 @@ class Resolver:
         Raises:
             RepositoryNotFound, RevisionNotFound: when it is not known here.
         """
-        record = self.find(ref)
-        if record is None:
-            raise self._unknown(ref, "is not known here", "`modelhub ls` lists what is.")
+        record = self.registered(ref)
         return self._known(ref, record) or self._never_seen(ref, record, "is not known here")
 
-    def find(self, ref: ModelRef) -> RepoRecord | None:
-        """The registered repository that `ref` names, if any.
+    def registered(self, ref: ModelRef, *, forgotten: bool = False) -> RepoRecord:
+        """The repository of `ref`; where none is registered, with `forgotten` one that was. Asks nobody.
+
+        Raises:
+            RepositoryNotFound, AmbiguousReference
+        """
+        record = self.find(ref)
+        if record is None and forgotten:
+            record = self.find(ref, forgotten=True)
+        if record is None:
+            raise self._unknown(ref, "is not known here", "`modelhub ls` lists what is.")
+        return record
+
+    def find(self, ref: ModelRef, *, forgotten: bool = False) -> RepoRecord | None:
+        """The registered repository that `ref` names, if any; with `forgotten` one that was forgotten.
 
         A name without a vendor means the one repository of that name, whatever its vendor. With a
         source it means what it says: that source's repository without a vendor.
@@ -120,8 +131,9 @@ class Resolver:
         source = self._source_name(ref) if ref.source else None
         with self.registry.read() as tx:
             if ref.is_local:
-                return tx.repos.find_by_uri(LOCAL, self.sources.get(LOCAL).uri(ref))
-            found = tx.repos.find(ref.name, ref.vendor, source)
+                uri = self.sources.get(LOCAL).uri(ref)
+                return tx.repos.find_by_uri(LOCAL, uri, forgotten=forgotten)
+            found = tx.repos.find(ref.name, ref.vendor, source, forgotten=forgotten)
         bare = [record for record in found if not record.repo.vendor]
         if ref.vendor is None and (bare or ref.source):
             found = tuple(bare)
@@ -163,10 +175,17 @@ class Resolver:
         return self._target(int(str(output["repo"])), str(output["commit"]), ref.tags)
 
     def listing(self, target: Target) -> RepoListing:
-        """Every file of the repository."""
+        """Every file of the repository.
+
+        Raises:
+            RepositoryNotFound: when it was purged since it was found.
+        """
         with self.registry.read() as tx:
             listing = tx.revisions.listing(target.record.id, target.commit)
-        assert listing is not None
+        if listing is None:
+            raise RepositoryNotFound(
+                f"{target.report.repo} was purged meanwhile", hint="Ask for it again.", field="model"
+            )
         return listing
 
     def reread(self, target: Target) -> Target:

@@ -20,6 +20,7 @@ from modelhub.facts import (
     Plan,
     ProgressCallback,
     Provenance,
+    RepoRecord,
     RuntimeView,
     Snapshot,
     Variant,
@@ -189,6 +190,15 @@ class Serving:
         revoked = self.gate.revoke(target)
         self._ready.forget(target)
         return revoked
+
+    def uses(self, record: RepoRecord) -> bool:
+        """Whether a model of the repository is loaded here, or being loaded."""
+        return any(self.instances.holds(ready.key) for ready in self._ready.of(record.id))
+
+    def forget(self, record: RepoRecord) -> None:
+        """Carry out no plan for the repository again that was made before."""
+        for ready in self._ready.of(record.id):
+            self._ready.forget(ready.target)
 
     def _check_code(self, target: Target, plan: Plan) -> None:
         """Refuse code that nobody allows (any more), and end what runs of it: another process may have

@@ -8,6 +8,7 @@ from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pulling import Puller
+from modelhub.hub.purging import Purger
 from modelhub.hub.recorder import Recorder
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
@@ -33,6 +34,7 @@ class Rooms(NamedTuple):
     code: CodeGate
     verifier: Verifier
     answering: Answering
+    purger: Purger
 
 
 def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
@@ -67,4 +69,6 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     serving = Serving(resolver, store, puller, code, licenses, runtimes, instances, hosts)
     answering = Answering(calls, resolver, serving, recorder)
     undo.callback(answering.close)
-    return Rooms(registry, jobs, resolver, serving, code, Verifier(resolver, store), answering)
+    verifier = Verifier(resolver, store)
+    purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book)
+    return Rooms(registry, jobs, resolver, serving, code, verifier, answering, purger)

@@ -106,6 +106,14 @@ class Jobs:
             if ended is not None and not _personal(ended):
                 return _outcome(ended)
 
+    def reap(self) -> None:
+        """Free the jobs of processes of this host that are gone."""
+        with self._registry.read() as tx:
+            dead = [job for job in tx.jobs.running() if job.owner and _is_dead(job.owner)]
+        for job in dead:
+            with self._registry.begin() as tx:
+                tx.jobs.abandon(job.id, str(job.owner))
+
     def _wait(self, job: Job, call: Call, on_progress: ProgressCallback | None) -> Job | None:
         """The job once it has ended; `None` when it is free to be taken."""
         log.info("job_waiting", extra={"job_id": job.id})

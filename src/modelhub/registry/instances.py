@@ -11,10 +11,10 @@ from modelhub.facts import InstanceRecord, InstanceStatus, ProcessMark
 from modelhub.registry.registry import Registry
 from modelhub.registry.statements import now
 from modelhub.registry.tables import InstanceRow, ModelRow, RepoRow, RevisionRow, VariantRow
+from modelhub.registry.tables.work import LIVE_STATES
 
 __all__ = ["InstanceBook"]
 
-_LIVE = ("staging", "loading", "idle", "busy", "draining", "stopping")
 _KEPT = timedelta(days=7)
 """How long one can look up that a model was lost."""
 
@@ -73,14 +73,16 @@ class InstanceBook:
         with self._registry.read() as tx:
             moment = now(tx.session)
             rows = tx.session.scalars(select(InstanceRow)).all()
-        live = [row for row in rows if row.status in _LIVE]
+        live = [row for row in rows if row.status in LIVE_STATES]
         lost = [row.id for row in live if row.lease_until < moment or self._is_gone(_mark(row))]
         old = [
-            row.id for row in rows if row.status not in _LIVE and row.last_heartbeat_at < moment - _KEPT
+            row.id
+            for row in rows
+            if row.status not in LIVE_STATES and row.last_heartbeat_at < moment - _KEPT
         ]
         if lost or old:
             with self._registry.begin() as tx:
-                dead = InstanceRow.id.in_(lost) & InstanceRow.status.in_(_LIVE)
+                dead = InstanceRow.id.in_(lost) & InstanceRow.status.in_(LIVE_STATES)
                 tx.session.execute(update(InstanceRow).where(dead).values(status="lost"))
                 tx.session.execute(delete(InstanceRow).where(InstanceRow.id.in_(old)))
 

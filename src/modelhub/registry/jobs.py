@@ -120,6 +120,23 @@ class Jobs:
         over = now(self._session) - timedelta(seconds=1)
         self._session.execute(update(JobRow).where(_held(job_id, owner)).values(lease_until=over))
 
+    def amend(self, job_id: int, payload: JsonDict) -> None:
+        """Change what a job was given, so that whoever takes it over goes on from there."""
+        self._session.execute(update(JobRow).where(JobRow.id == job_id).values(input=payload))
+
+    def purges_left(self, store: str) -> tuple[Job, ...]:
+        """The purges of a store that have removed rows and not ended well, oldest first."""
+        found = select(JobRow).where(
+            JobRow.kind == JobKind.REPO_PURGE.value, JobRow.status != JobStatus.SUCCEEDED
+        )
+        jobs = map(_job, self._session.scalars(found.order_by(JobRow.id)))
+        return tuple(job for job in jobs if "removal" in job.input and job.input.get("store") == store)
+
+    def running(self) -> tuple[Job, ...]:
+        """Those that somebody works at, or did when it died."""
+        found = select(JobRow).where(JobRow.status == JobStatus.RUNNING).order_by(JobRow.id)
+        return tuple(map(_job, self._session.scalars(found)))
+
     def is_idle(self, job_id: int) -> bool:
         """Whether it has not ended, and nobody works at it."""
         idle = select(JobRow.id).where(JobRow.id == job_id, _idle(now(self._session)))

@@ -20,6 +20,7 @@ from modelhub.registry.engine import make_engine, make_reader, parse_url, shown,
 from modelhub.registry.events import Events
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.models import Models
+from modelhub.registry.removals import Removals
 from modelhub.registry.repos import Repos
 from modelhub.registry.revision_ids import HEAD
 from modelhub.registry.revisions import Revisions
@@ -65,6 +66,11 @@ class Transaction:
     def snapshots(self) -> Snapshots:
         """Folders linked from a store."""
         return Snapshots(self.session)
+
+    @cached_property
+    def removals(self) -> Removals:
+        """Repositories that are purged, and the bytes that go with them."""
+        return Removals(self.session, self.events)
 
     @cached_property
     def approvals(self) -> Approvals:

@@ -64,10 +64,19 @@ class Repos:
         return _record(row)
 
     def find(
-        self, name: str, vendor: str | None = None, source: str | None = None
+        self,
+        name: str,
+        vendor: str | None = None,
+        source: str | None = None,
+        *,
+        forgotten: bool = False,
     ) -> tuple[RepoRecord, ...]:
-        """Those called `name`, without case. A vendor of `None` means any, `""` means without one."""
-        found = select(RepoRow).where(RepoRow.name_key == name.casefold(), _LIVING)
+        """Those called `name`, without case. A vendor of `None` means any, `""` means without one.
+
+        With `forgotten` those that were forgotten, and only those.
+        """
+        state = RepoRow.deleted_at.is_not(None) if forgotten else _LIVING
+        found = select(RepoRow).where(RepoRow.name_key == name.casefold(), state)
         if vendor is not None:
             found = found.where(RepoRow.vendor_key == vendor.casefold())
         if source is not None:
@@ -75,11 +84,12 @@ class Repos:
         rows = self._session.scalars(found.order_by(RepoRow.vendor_key, RepoRow.source))
         return tuple(map(_record, rows))
 
-    def find_by_uri(self, source: str, uri: str) -> RepoRecord | None:
-        """The one that lies at `uri`; the latest, if several do."""
+    def find_by_uri(self, source: str, uri: str, *, forgotten: bool = False) -> RepoRecord | None:
+        """The one that lies at `uri`; the latest, if several do. With `forgotten` as `find`."""
+        state = RepoRow.deleted_at.is_not(None) if forgotten else _LIVING
         found = (
             select(RepoRow)
-            .where(RepoRow.source_uri == uri, RepoRow.source == source, _LIVING)
+            .where(RepoRow.source_uri == uri, RepoRow.source == source, state)
             .order_by(RepoRow.id.desc())
             .limit(1)
         )

@@ -110,6 +110,10 @@ class FsOps:
     def mkdir(self, path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         os.mkdir(path, mode, dir_fd=dir_fd)
 
+    def rmdir(self, path: str, *, dir_fd: int) -> None:
+        """Remove an empty folder."""
+        os.rmdir(path, dir_fd=dir_fd)
+
     def makedirs(self, path: str) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
 

@@ -4,7 +4,7 @@ import logging
 import os
 import stat as modes
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
@@ -18,6 +18,7 @@ from modelhub.store.fsops import ALONE, READ, Check, FsOps, OnBytes, Watch, disc
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.ports import Ledger
 from modelhub.store.proof import host_id
+from modelhub.store.removal import GONE, remove_blob, remove_folder, remove_tree
 from modelhub.store.snapshots import Snapshots
 
 _log = logging.getLogger("modelhub.store")
@@ -240,6 +241,26 @@ class Store:
             files=linked,
         )
 
+    def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
+        """Delete a blob for good, if `confirm` still says so while nobody else vouches for it or links it.
+
+        Whether it is gone now. The ledger is not told: whoever knows that nothing needs the blob does.
+
+        Raises:
+            StoreUnavailable
+        """
+        return remove_blob(self._folders, self._blobs, digest, confirm)
+
+    def remove_snapshot(self, path: str) -> bool:
+        """Remove a snapshot's folder, `snapshots/<vendor>/<name>/<commit>`; whether it was there.
+
+        Blobs stay.
+
+        Raises:
+            StoreUnavailable, UnsafePath
+        """
+        return remove_folder(self._folders, RepoPath(path))
+
     def sweep(self, older_than: float = _DAY) -> int:
         """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many."""
         before = self._clock() - int(older_than * 1e9)
@@ -253,8 +274,10 @@ class Store:
     def _sweep_one(self, tmp: int, name: str, before: int) -> bool:
         try:
             look = self._ops.lstat(name, dir_fd=tmp)
-            if look.st_mtime_ns > before or modes.S_ISDIR(look.st_mode):
+            if look.st_mtime_ns > before:
                 return False
+            if modes.S_ISDIR(look.st_mode):
+                return self._sweep_folder(tmp, name)
             if modes.S_ISREG(look.st_mode):
                 with opened(self._ops, name, READ, dir_fd=tmp) as fd:
                     if not self._ops.try_lock(fd):
@@ -262,6 +285,13 @@ class Store:
             discard(self._ops, name, dir_fd=tmp)
         except FileNotFoundError:
             return False  # its writer ended
+        return True
+
+    def _sweep_folder(self, tmp: int, name: str) -> bool:
+        """Go on with the removal of a snapshot's folder; others are not ours."""
+        if not name.startswith(f"{GONE}."):
+            return False
+        remove_tree(self._ops, name, tmp)
         return True
 
     def close(self) -> None:

@@ -21,7 +21,8 @@ from modelhub.registry.tables.base import (
 )
 from modelhub.registry.types import Json
 
-INSTANCE_STATES = ("staging", "loading", "idle", "busy", "draining", "stopping", "error", "lost")
+LIVE_STATES = ("staging", "loading", "idle", "busy", "draining", "stopping")
+INSTANCE_STATES = (*LIVE_STATES, "error", "lost")
 CALL_STATES = ("ok", "error", "cancelled")
 
 

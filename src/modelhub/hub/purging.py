@@ -1,0 +1,176 @@
+"""Forgets repositories, and deletes what the store has of them."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+
+from modelhub.errors import InUse, InvalidInput, StoreError
+from modelhub.facts import (
+    Call,
+    Forgotten,
+    Job,
+    JobKind,
+    JsonDict,
+    ProgressCallback,
+    Removal,
+    RepoRecord,
+)
+from modelhub.hub.resolve import Resolver
+from modelhub.hub.serving import Serving
+from modelhub.jobs import JobContext, Jobs
+from modelhub.refs import Digest, ModelRef
+from modelhub.registry import InstanceBook, Registry, StoreKey
+from modelhub.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Purger:
+    """Rows go first, in one transaction that says in the job's row which folders are to go and marks the
+    bytes; then the folders and the bytes. What was cut short in between, the next purge ends.
+    """
+
+    registry: Registry
+    jobs: Jobs
+    resolver: Resolver
+    serving: Serving
+    store: Store
+    place: StoreKey
+    book: InstanceBook = field(repr=False)
+
+    def forget(self, ref: ModelRef) -> Forgotten:
+        """Take a repository out of every list; its rows and files stay.
+
+        Raises:
+            RepositoryNotFound, InvalidInput
+        """
+        record = self._record(ref, forgotten=False)
+        with self.registry.begin() as tx:
+            here = tx.removals.survey(record.id, self.place)
+            tx.repos.forget(record.id)
+        self._let_go(record)
+        log.info("repo_forgotten", extra={"model_repo_name": record.repo.id})
+        return Forgotten(
+            repo=record.repo.id,
+            source=record.repo.source,
+            files=len(here.removed) + len(here.kept),
+            bytes=here.removed_bytes + here.kept_bytes,
+        )
+
+    def survey(self, ref: ModelRef) -> Removal:
+        """What `purge` would remove now.
+
+        Raises:
+            RepositoryNotFound, InvalidInput
+        """
+        record = self._record(ref, forgotten=True)
+        with self.registry.read() as tx:
+            return tx.removals.survey(record.id, self.place)
+
+    def purge(self, ref: ModelRef, call: Call, on_progress: ProgressCallback | None) -> Removal:
+        """Delete a repository's rows, its folders and the bytes that no other repository has.
+
+        Raises:
+            InUse: when something holds it; nothing was removed.
+            RepositoryNotFound, InvalidInput, StoreUnavailable
+        """
+        self.jobs.reap()
+        self.book.reap()
+        self._finish_others(call)
+        record = self._record(ref, forgotten=True)
+        self._check_free(record)
+        payload: JsonDict = {
+            "repo": record.repo.id,
+            "source": record.repo.source,
+            "store": self.store.uri,
+        }
+        key = f"repo_purge:{record.repo.source}://{record.repo.id}:{self.store.uri}"
+        work = partial(self._work, record)
+        try:
+            output = self.jobs.run(
+                JobKind.REPO_PURGE, key, payload, work, call=call, on_progress=on_progress
+            )
+        finally:
+            self._let_go(record)
+        return Removal.model_validate(output)
+
+    def _record(self, ref: ModelRef, *, forgotten: bool) -> RepoRecord:
+        if ref.revision or ref.tags:
+            raise InvalidInput(
+                f"{ref} is a part of a repository, and only a whole one can be removed",
+                hint=f"Leave out what stands behind {ref.id}.",
+                field="model",
+            )
+        return self.resolver.registered(ref, forgotten=forgotten)
+
+    def _check_free(self, record: RepoRecord) -> None:
+        if self.serving.uses(record):
+            raise InUse(
+                f"{record.repo.id} is in use: this Hub has it loaded, or is loading it",
+                hint="Close this Hub, or purge by another one after it.",
+                holders=["this Hub"],
+            )
+
+    def _let_go(self, record: RepoRecord) -> None:
+        """This Hub plans nothing by what it knew."""
+        self.resolver.forget_reports()
+        self.serving.forget(record)
+
+    def _work(self, record: RepoRecord | None, context: JobContext) -> JsonDict:
+        """The whole purge, or what is left of it: the job's row knows how far it came."""
+        job, noted = context.job, context.job.input.get("removal")
+        if noted is not None:
+            return self._delete(Removal.model_validate(noted), context).model_dump()
+        if record is None:
+            return {}  # it was cut short before it removed anything
+        with self.registry.begin() as tx:
+            removal = tx.removals.remove(record.id, self.place)
+            tx.jobs.amend(job.id, job.input | {"removal": removal.model_dump()})
+        return self._delete(removal, context).model_dump()
+
+    def _delete(self, removal: Removal, context: JobContext) -> Removal:
+        for folder in removal.folders:
+            context.check()
+            with self.registry.read() as tx:
+                taken = tx.removals.has_snapshot(folder, self.place)
+            if not taken:
+                self.store.remove_snapshot(folder)
+        with self.registry.read() as tx:
+            doomed = tx.removals.doomed(self.place)
+        spared = []
+        for done, digest in enumerate(doomed):
+            context.progress("remove", done, len(doomed), unit="files")
+            if not self._delete_blob(digest):
+                spared.append(digest)
+        return removal.without(spared)
+
+    def _delete_blob(self, digest: Digest) -> bool:
+        def confirm() -> bool:
+            with self.registry.begin() as tx:
+                return tx.removals.confirm(digest, self.place)
+
+        if not self.store.remove(digest, confirm):
+            return False
+        with self.registry.begin() as tx:
+            tx.removals.gone(digest, self.place)
+        return True
+
+    def _finish_others(self, call: Call) -> None:
+        """End what purges of this store have left that were killed, or failed."""
+        with self.registry.read() as tx:
+            left = tx.jobs.purges_left(self.store.uri)
+        for job in left:
+            try:
+                self.jobs.run(
+                    JobKind.REPO_PURGE, job.key, job.input, partial(self._work, None), call=call
+                )
+            except (StoreError, InUse) as error:
+                log.warning("purge_not_finished", extra={"job_id": job.id, "error_type": error.code})
+            else:
+                self._close_book(job)
+
+    def _close_book(self, job: Job) -> None:
+        """A job that failed is another one than that which has ended its work."""
+        with self.registry.begin() as tx:
+            tx.jobs.amend(job.id, {key: value for key, value in job.input.items() if key != "removal"})

@@ -1,0 +1,107 @@
+"""What a Hub does with what it has: prove it, let its code run, forget it, delete it."""
+
+from modelhub.facts import CodeApproval, Forgotten, Removal, Verification
+from modelhub.hub.calls import Calls
+from modelhub.hub.code import CodeGate
+from modelhub.hub.how import Model, Shown
+from modelhub.hub.purging import Purger
+from modelhub.hub.resolve import Resolver
+from modelhub.hub.serving import Serving
+from modelhub.hub.verify import Verifier
+from modelhub.progress import Reporter
+from modelhub.refs import ModelRef
+
+
+class Upkeep:
+    """The part of `Hub` that looks after what is here."""
+
+    _calls: Calls
+    _resolver: Resolver
+    _serving: Serving
+    _code: CodeGate
+    _verifier: Verifier
+    _purger: Purger
+
+    def _shown(self, progress: Shown) -> Reporter:
+        raise NotImplementedError
+
+    def verify(
+        self,
+        model: Model,
+        *,
+        variant: str | None = None,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Verification:
+        """Hash again what is here of a repository: all of it, or one variant. Opens no socket.
+
+        What holds other bytes than it should is put aside; the next `pull` fetches it anew.
+
+        Raises:
+            RepositoryNotFound, RevisionNotFound: for what is not known here.
+            StoreUnavailable: for a file that cannot be read.
+        """
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._verifier.verify(ModelRef.parse(model), variant, call, show)
+
+    def allow_code(
+        self, model: Model, *, timeout: float | None = None, progress: Shown = None
+    ) -> CodeApproval:
+        """Allow the Python code that a repository asks to have run, at its present commit.
+
+        Fetches that code, so that it can be read; another commit, or other bytes, are not allowed with
+        it. It runs in a process of its own, whatever the Hub's host.
+
+        Raises:
+            InvalidInput: when the repository asks to run none.
+        """
+        ref = ModelRef.parse(model)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._code.allow(self._resolver.resolve(ref, call, show), call, show)
+
+    def revoke_code(self, model: Model) -> bool:
+        """Allow no code of a repository's present commit any more; whether any was allowed. Asks nobody.
+
+        What runs of it in this Hub ends, and calls under way with it; Hubs of other processes refuse
+        the next call.
+
+        Raises:
+            RepositoryNotFound, RevisionNotFound: for what is not known here.
+        """
+        with self._calls.serve():
+            return self._serving.revoke_code(self._resolver.known(ModelRef.parse(model)))
+
+    def forget(self, model: Model) -> Forgotten:
+        """Take a repository out of every list; what the store has of it stays. Asks nobody.
+
+        It is not found any more, until it is registered again: by `register` or `sync`, or by a call, if
+        this Hub is online. Then it is back, with its commits and its files. A model that is loaded stays
+        loaded.
+
+        Raises:
+            RepositoryNotFound: for what is not known here.
+            InvalidInput: for a reference with a revision or a tag.
+        """
+        with self._calls.serve():
+            return self._purger.forget(ModelRef.parse(model))
+
+    def purge(
+        self,
+        model: Model,
+        *,
+        dry_run: bool = False,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Removal:
+        """Delete a repository, also a forgotten one: its rows, its snapshots, and the bytes that no other
+        repository has. Asks nobody; `dry_run` only says what would go and what would stay.
+
+        Raises:
+            InUse: when a loaded model or a running job holds it; nothing was removed.
+            RepositoryNotFound: for what is not known here.
+            InvalidInput: for a reference with a revision or a tag.
+            StoreUnavailable: when a file cannot be deleted; the next purge tries again.
+        """
+        ref = ModelRef.parse(model)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._purger.survey(ref) if dry_run else self._purger.purge(ref, call, show)

@@ -1,0 +1,72 @@
+"""Who holds a repository right now: loaded models, running jobs, leases on its bytes."""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from modelhub.facts import JobKind, JobStatus
+from modelhub.registry.statements import batches, now
+from modelhub.registry.tables import (
+    InstanceRow,
+    JobRow,
+    LeaseArtifactRow,
+    LeaseRow,
+    ModelRow,
+    RepoRow,
+    RevisionRow,
+    VariantRow,
+)
+from modelhub.registry.tables.work import LIVE_STATES
+
+__all__ = ["holders"]
+
+
+def holders(session: Session, repo: RepoRow, artifacts: Sequence[int]) -> list[str]:
+    """A sentence for each; what has died, or let its lease run out, holds nothing."""
+    return [*_loaded(session, repo), *_working(session, repo), *_leased(session, artifacts)]
+
+
+def _loaded(session: Session, repo: RepoRow) -> Iterator[str]:
+    found = (
+        select(InstanceRow)
+        .outerjoin(VariantRow, InstanceRow.model_variant_id == VariantRow.id)
+        .join(
+            ModelRow,
+            or_(InstanceRow.logical_model_id == ModelRow.id, VariantRow.logical_model_id == ModelRow.id),
+        )
+        .join(RevisionRow, ModelRow.revision_id == RevisionRow.id)
+        .where(
+            RevisionRow.model_repo_id == repo.id,
+            InstanceRow.status.in_(LIVE_STATES),
+            InstanceRow.lease_until >= now(session),
+        )
+        .order_by(InstanceRow.id)
+    )
+    for row in session.scalars(found):
+        yield f"{row.runtime_type} has {row.model_filename} loaded in process {row.pid} on {row.host}"
+
+
+def _working(session: Session, repo: RepoRow) -> Iterator[str]:
+    """Fetches of it, and every sync: which bytes a sync has stored is known only when it ends."""
+    kinds = [JobKind.ARTIFACT_DOWNLOAD.value, JobKind.REPO_SYNC.value]
+    found = select(JobRow).where(
+        JobRow.status == JobStatus.RUNNING, JobRow.kind.in_(kinds), JobRow.lease_until >= now(session)
+    )
+    for row in session.scalars(found.order_by(JobRow.id)):
+        if row.kind == JobKind.REPO_SYNC:
+            yield f"job {row.id} reads {row.input.get('ref')}"
+        elif row.input.get("repo") == repo.model_repo_name:
+            yield f"job {row.id} fetches it"
+
+
+def _leased(session: Session, artifacts: Sequence[int]) -> Iterator[str]:
+    found: set[tuple[str, str]] = set()
+    for batch in batches(artifacts):
+        held = (
+            select(LeaseRow.owner, LeaseRow.purpose)
+            .join(LeaseArtifactRow, LeaseArtifactRow.lease_id == LeaseRow.id)
+            .where(LeaseArtifactRow.artifact_id.in_(batch), LeaseRow.expires_at >= now(session))
+        )
+        found |= {(owner, purpose) for owner, purpose in session.execute(held)}
+    yield from (f"{owner} holds some of its bytes for {purpose}" for owner, purpose in sorted(found))

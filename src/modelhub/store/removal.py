@@ -1,0 +1,80 @@
+"""Takes blobs and snapshot folders out of a store for good."""
+
+import stat as modes
+from collections.abc import Callable
+
+from modelhub.errors import ArtifactNotFound, StoreUnavailable
+from modelhub.refs import Digest, RepoPath
+from modelhub.store import layout
+from modelhub.store.blobs import Blobs
+from modelhub.store.folders import Folders, open_folder, unique
+from modelhub.store.fsops import FOLDER, FsOps, discard, opened
+
+GONE = "gone"
+"""How folders are called that are being removed; see `Store.sweep`."""
+
+
+def remove_blob(folders: Folders, blobs: Blobs, digest: Digest, confirm: Callable[[], bool]) -> bool:
+    """Delete a blob if `confirm` still says so while it is held; whether it is gone now.
+
+    Who vouches for the blob or links it holds it too, so what `confirm` asks cannot change meanwhile.
+    """
+    try:
+        with blobs.hold(digest):
+            if not confirm():
+                return False
+            shard = open_folder(folders.ops, digest[:2], folders.blobs)
+            try:
+                with folders.errors("remove", digest):
+                    folders.ops.unlink(digest, dir_fd=shard)
+                    folders.ops.fsync(shard)
+            finally:
+                folders.ops.close(shard)
+    except ArtifactNotFound:
+        return confirm()
+    return True
+
+
+def remove_folder(folders: Folders, path: RepoPath) -> bool:
+    """Remove `snapshots/<vendor>/<name>/<commit>` and the folders above it that are empty then.
+
+    It is gone from its place at once; its files follow. Whether it was there.
+    """
+    ops, parts = folders.ops, path.split("/")
+    if parts[0] != layout.SNAPSHOTS or len(parts) != 4:
+        raise StoreUnavailable(f"{path} is no snapshot's folder", hint="Leave it as it is.")
+    owner, repository, commit = parts[1:]
+    with folders.errors("remove", path):
+        try:
+            with opened(ops, owner, FOLDER, dir_fd=folders.snapshots) as vendor:
+                with opened(ops, repository, FOLDER, dir_fd=vendor) as home:
+                    aside = unique(GONE)
+                    ops.rename(commit, aside, source_fd=home, target_fd=folders.staging)
+                    ops.fsync(home)
+                _remove_empty(ops, repository, vendor)
+            _remove_empty(ops, owner, folders.snapshots)
+        except FileNotFoundError:
+            return False
+        remove_tree(ops, aside, folders.staging)
+    return True
+
+
+def remove_tree(ops: FsOps, name: str, parent: int) -> None:
+    """Remove a folder with all that is in it; no symbolic link is followed."""
+    with opened(ops, name, FOLDER, dir_fd=parent) as fd:
+        for inner in ops.listdir(fd):
+            if modes.S_ISDIR(ops.lstat(inner, dir_fd=fd).st_mode):
+                remove_tree(ops, inner, fd)
+            else:
+                discard(ops, inner, dir_fd=fd)
+    ops.rmdir(name, dir_fd=parent)
+
+
+def _remove_empty(ops: FsOps, name: str, parent: int) -> None:
+    with opened(ops, name, FOLDER, dir_fd=parent) as fd:
+        empty = not ops.listdir(fd)
+    if empty:
+        try:
+            ops.rmdir(name, dir_fd=parent)
+        except OSError:
+            return  # somebody has put something into it
