@@ -1,7 +1,6 @@
 """Grammars from JSON schemas, read by llama.cpp itself: what it would let a model write, letter by letter."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,45 +12,19 @@ from jsonschema import Draft202012Validator
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import Call
-from modelhub.runtimes.llama.grammar import Thought, grammar_of
+from modelhub.runtimes.llama.grammar import grammar_of
 from modelhub.runtimes.llama.grammar.numbers import integer
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
 from modelhub.runtimes.testing import LIVENESS, Subject
 from modelhub.tasks import ChatReply, chat_request, read_format
 from modelhub.tasks.schema import check_schema
-from tests.runtimes.random_gguf import SPECIAL, write_random_gguf
+from tests.runtimes.grammar_reader import Accepts, accepts
+from tests.runtimes.random_gguf import write_random_gguf
 from tests.runtimes.zoo import bundle, chat_bundle
 
+__all__ = ["accepts"]
+
 pytest.importorskip("llama_cpp", reason="the llama extra is not installed")
-
-END = 2
-"""The token that ends an answer."""
-
-Accepts = Callable[[str, str], bool]
-
-
-@pytest.fixture(scope="module")
-def accepts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Accepts]:
-    """Whether a model may write exactly this text by a grammar."""
-    from modelhub.runtimes.llama_cpp.bound import Grammar
-
-    path = write_random_gguf(tmp_path_factory.mktemp("bytes") / "bytes.gguf", context=256)
-    loaded: Any = Subject(LlamaCppRuntime(), bundle(path.parent, path.name), {"n_threads": 1}).load()
-
-    def accept(grammar: str, text: str) -> bool:
-        state = Grammar(loaded._engine, grammar)
-        try:
-            for byte in text.encode():
-                if not state.allows(len(SPECIAL) + byte):
-                    return False
-                state._lib.llama_sampler_accept(state._state, len(SPECIAL) + byte)
-            return state.allows(END)
-        finally:
-            state.close()
-
-    yield accept
-    loaded.close()
-
 
 PERSON = {
     "type": "object",
@@ -236,33 +209,6 @@ def test_whole_numbers_within_their_limits(
         assert accepts(grammar, str(number)) == validator.is_valid(number), number
     assert not accepts(grammar, "00")
     assert not accepts(grammar, "-0") or not low
-
-
-def test_limits_beyond_what_a_double_keeps_are_left_to_the_check(accepts: Accepts) -> None:
-    grammar = f"root ::= {integer({'minimum': 10**17})}\n"
-    assert accepts(grammar, "5")
-
-
-def test_it_may_think_first(accepts: Accepts) -> None:
-    grammar = grammar_of({"const": 1}, Thought.MAY)
-    for text in ("1", "<think></think>1", "<think>\na < b\n</think>\n\n1"):
-        assert accepts(grammar, text), text
-    for text in ("</think>1", "<think>1", "<think></think>", "<thinker>1"):
-        assert not accepts(grammar, text), text
-
-
-def test_a_prompt_may_begin_a_thought() -> None:
-    assert Thought.after("<|assistant|><think>\n", thinks=True) is Thought.BEGUN
-    assert Thought.after("<think></think>", thinks=True) is Thought.MAY
-    assert Thought.after("<|assistant|>", thinks=False) is Thought.NONE
-
-
-def test_it_may_end_a_thought_first(accepts: Accepts) -> None:
-    grammar = grammar_of({"const": 1}, Thought.BEGUN)
-    for text in ("</think>1", "a < b, </p>\n</think>\n\n1", "x <<</think>1"):
-        assert accepts(grammar, text), text
-    for text in ("1", "</think>", "</think>2", "a </think> b </think>1"):
-        assert not accepts(grammar, text), text
 
 
 @pytest.mark.parametrize(

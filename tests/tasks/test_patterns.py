@@ -67,6 +67,7 @@ def test_patterns_that_are_taken(pattern):
         ("^(a*b*){2}$", "repeats what may be empty"),
         ("a+", "must begin with ^"),
         (r"^a\$", "must begin with ^"),
+        ("^a|b$", "put a group around them"),
         (r"^(a)\1$", "RE2 does not take it"),
         ("^(?=a)a$", "RE2 does not take it"),
         ("^[a$", "RE2 does not take it"),

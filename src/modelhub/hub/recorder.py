@@ -4,7 +4,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
-from itertools import islice
 
 from modelhub.errors import DatabaseUnavailable, HubClosed, RegistryError
 from modelhub.facts import CallRecord
@@ -53,8 +52,9 @@ class Recorder:
         """Write what waits now; while the database is away it waits on."""
         with self._writing:
             try:
-                while batch := list(islice(self._waiting, BATCH)):
-                    self._write(batch)
+                while count := min(BATCH, len(self._waiting)):
+                    # By number: `add` may come in between, and only a flush takes any away.
+                    self._write([self._waiting[at] for at in range(count)])
             except (DatabaseUnavailable, HubClosed) as error:
                 fields = {"count": len(self._waiting), "error_type": error.code}
                 log.warning("calls_not_recorded", extra=fields)
@@ -90,7 +90,10 @@ class Recorder:
 
     def _run(self) -> None:
         while not self._stopped.wait(PAUSE):
-            self.flush()
+            try:
+                self.flush()
+            except Exception:  # the next round tries again
+                log.exception("calls_not_recorded")
 
 
 def _tell_of(refused: CallRecord, error: RegistryError) -> None:

@@ -4,12 +4,22 @@ An engine that is given these states never has two ways to go on, so it takes th
 character, whatever the pattern.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice, pairwise
 
-from modelhub.tasks.regex import Choice, Letter, Ranges, Repeat, Tree, read_pattern, union
+from modelhub.tasks.regex import (
+    LAST,
+    Choice,
+    Letter,
+    Ranges,
+    Repeat,
+    Tree,
+    all_but,
+    read_pattern,
+    union,
+)
 
 MAX_STATES = 3000
 _MAX_STEPS = 6000
@@ -47,6 +57,34 @@ def automaton(pattern: str, least: int = 0, most: int | None = None) -> tuple[St
     """
     steps = _Steps(read_pattern(pattern)[0])
     return _live(_Walk(steps, least, most).states())
+
+
+def all_but_texts(texts: Iterable[str]) -> tuple[State, ...]:
+    """The states, the first one first, of every text but these."""
+    ways: list[dict[int, int]] = [{}]
+    refused: set[int] = set()
+    for text in texts:
+        at = 0
+        for letter in text:
+            if ord(letter) not in ways[at]:
+                ways[at][ord(letter)] = len(ways)
+                ways.append({})
+            at = ways[at][ord(letter)]
+        refused.add(at)
+    anything = len(ways)
+    states = [
+        State(at not in refused, (*_letters(branch), (_other_letters(branch), anything)))
+        for at, branch in enumerate(ways)
+    ]
+    return (*states, State(ends=True, ways=((((0, LAST),), anything),)))
+
+
+def _letters(branch: Mapping[int, int]) -> Iterator[Way]:
+    return ((((code, code),), to) for code, to in branch.items())
+
+
+def _other_letters(branch: Iterable[int]) -> Ranges:
+    return all_but(union(*(((code, code),) for code in branch)))
 
 
 class _Steps:

@@ -21,7 +21,7 @@ _WORDS = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
 _BLANKS = ((0x09, 0x0A), (0x0C, 0x0D), (0x20, 0x20))
 _NAMED = {"d": _DIGITS, "w": _WORDS, "s": _BLANKS}
 _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
-_COUNT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
+_COUNT = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ def read_pattern(pattern: str) -> tuple[Tree, bool]:
     ends = reader.takes("$")
     if not reader.at_end:
         raise ValueError("a bracket closes what nothing opens")
+    if begins and ends and reader.divides:
+        raise ValueError("^ and $ bind only its first and its last alternative: put a group around them")
     return tree, begins and ends
 
 
@@ -118,6 +120,8 @@ class _Reader:
         self._pattern = pattern
         self._at = 0
         self._depth = 0
+        self.divides = False
+        """Whether an alternative stands outside of all groups."""
 
     @property
     def at_end(self) -> bool:
@@ -146,6 +150,7 @@ class _Reader:
         """`a|b|c`, until the end or the bracket that closes it."""
         parts = [self._sequence()]
         while self.takes("|"):
+            self.divides = self.divides or self._depth == 0
             parts.append(self._sequence())
         return Choice(tuple(parts)) if len(parts) > 1 else parts[0]
 

@@ -42,7 +42,7 @@ class Service:
         """Serve until the parent says that it is enough. When it is gone, so is this process."""
         self._add_thread()
         self._over.wait()
-        for work in tuple(self._works.values()):
+        for work in list(self._works.values()):
             work.cancel()
         if self._instance is not None:
             self._instance.close()

@@ -92,12 +92,18 @@ class Channel:
                 self._sending.release()
 
     def _write(self, packed: _Packed) -> None:
+        sent: list[int] = []
         try:
-            self._socket.sendall(packed.frame)
+            # In one step, so that Ctrl-C comes before or behind it, and it is known which.
+            sent.extend(map(self._socket.send, [packed.frame]))
+            if sent[0] < len(packed.frame):
+                self._socket.sendall(memoryview(packed.frame)[sent[0] :])
             for fd in packed.files:
                 socket.send_fds(self._socket, [b"\0"], [fd])
         except BaseException:
-            self.hang_up()  # the rest of a message would be taken for the next one
+            whole = sent == [len(packed.frame)] and not packed.files
+            if sent and not whole:
+                self.hang_up()  # the rest of a message would be taken for the next one
             raise
 
     def receive(self) -> Message:

@@ -244,12 +244,16 @@ class Worker:
             )
 
     def _oversee(self) -> None:
+        suspected: set[int] = set()
         while not self._gone.wait(1.0):
-            left = min(tuple(self._left.values()), default=None)
-            if left is not None and time.monotonic() - left > OBEDIENCE:
+            late = time.monotonic() - OBEDIENCE
+            overdue = {number for number, left in list(self._left.items()) if left < late}
+            # Seen twice: when this process itself stood still, its reader has to catch up first.
+            if overdue & suspected:
                 log.error("child_disobedient", extra={"pid": self.pid, "runtime_type": self.name})
                 self._kill()
                 return
+            suspected = overdue
 
     def _listen(self) -> None:
         assert self._process.stderr is not None

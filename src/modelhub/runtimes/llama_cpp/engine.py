@@ -9,11 +9,13 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from modelhub.errors import EngineError, LoadFailed
 from modelhub.runtimes.llama.files import read_ahead
+from modelhub.runtimes.llama.grammar.thoughts import CLOSE, OPEN
 from modelhub.runtimes.llama.loading import Loading
 from modelhub.runtimes.llama.pooling import POOLING
 from modelhub.runtimes.llama_cpp.library import errors_heard, library
@@ -107,6 +109,12 @@ class Engine:
         begin = self._lib.llama_vocab_bos(self.vocabulary)
         wanted = begin >= 0 and self._lib.llama_vocab_get_add_bos(self.vocabulary)
         return [begin, *tokens] if wanted and tokens[:1] != [begin] else tokens
+
+    @cached_property
+    def thought_marks(self) -> frozenset[int]:
+        """The tokens that begin and end a thought, where each is one; they may be tokens of control."""
+        found = (self.tokenize(mark, special=False) for mark in (OPEN, CLOSE))
+        return frozenset(tokens[0] for tokens in found if len(tokens) == 1)
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The bytes of a token's text: part of a character, maybe."""

@@ -71,6 +71,7 @@ class _Answer:
         self._writing = Writing(request.stop, thinking=thought is Thought.BEGUN)
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._written = 0
+        self._marks = engine.thought_marks
         self._grammar = request_grammar(request, thought)
 
     def write(self) -> None:
@@ -82,7 +83,8 @@ class _Answer:
             if self._engine.is_end(token):
                 finish = FinishReason.STOP
                 break
-            if self._tell(self._writing.feed(self._text.decode(self._engine.piece(token)))):
+            piece = self._engine.piece(token, special=token in self._marks)
+            if self._tell(self._writing.feed(self._text.decode(piece))):
                 return
             if self._writing.stopped:
                 finish = FinishReason.STOP

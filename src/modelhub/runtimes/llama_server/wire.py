@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from modelhub.errors import EngineError, InvalidInput, ModelHubError
 from modelhub.runtimes.llama.context import prompt_too_long
+from modelhub.runtimes.llama.grammar.thoughts import CLOSE, OPEN
 from modelhub.tasks import ChatRequest, FinishReason, Message, Usage
 
 _MOST_TOKENS = (1 << 31) - 1
@@ -29,8 +30,10 @@ def payload(request: ChatRequest) -> dict[str, Any]:
 
 
 def bound_payload(request: ChatRequest, prompt: str, grammar: str) -> dict[str, Any]:
-    """The engine's request for a text behind `prompt` that `grammar` allows."""
-    return {"prompt": prompt, "grammar": grammar, **_how(request)}
+    """The engine's request for a text behind `prompt` that `grammar` allows; the marks of thoughts are
+    told even where they are tokens of control.
+    """
+    return {"prompt": prompt, "grammar": grammar, "preserved_tokens": [OPEN, CLOSE], **_how(request)}
 
 
 def turns(messages: Iterable[Message]) -> list[dict[str, str]]:

@@ -9,25 +9,30 @@ from modelhub.runtimes.llama.grammar.merge import NoAnswer
 _MOST_DIGITS = 15
 """More than these no double keeps exactly."""
 
+_LARGEST = 10**_MOST_DIGITS - 1
+
 _DIGITS = f'("0" | [1-9] [0-9]{{0,{_MOST_DIGITS - 1}}})'
 _FRACTION = f'("." [0-9]{{1,{_MOST_DIGITS}}})?'
-_EXPONENT = '([eE] [-+]? ("0" | [1-9] [0-9]{0,2}))?'
+_EXPONENT = '([eE] [-+]? ("0" | [1-9] [0-9]?))?'
 
 
 def number(schema: Mapping[str, Any]) -> str:
     """Any number; of its limits only that it may not be negative."""
-    least, _ = _limits(schema)
-    sign = "" if least is not None and least >= 0 else '"-"? '
+    least = max(schema.get("minimum", -1), schema.get("exclusiveMinimum", -1))
+    sign = "" if least >= 0 else '"-"? '
     return f"{sign}{_DIGITS} {_FRACTION} {_EXPONENT}"
 
 
 def integer(schema: Mapping[str, Any]) -> str:
-    """A whole number within its limits; those of more than fifteen digits are left to whoever checks.
+    """A whole number of at most fifteen digits within its limits.
 
     Raises:
         NoAnswer: when none is.
     """
-    least, most = (limit if _is_small(limit) else None for limit in _limits(schema))
+    least, most = _limits(schema)
+    if (least or 0) > _LARGEST or (most or 0) < -_LARGEST:
+        raise NoAnswer(f"whole numbers of more than {_MOST_DIGITS} digits are not written")
+    least, most = (None if limit is None or abs(limit) > _LARGEST else limit for limit in (least, most))
     if least is None and most is None:
         return f'"-"? {_DIGITS}'
     parts: list[str] = []
@@ -51,10 +56,6 @@ def _limits(schema: Mapping[str, Any]) -> tuple[int | None, int | None]:
     if "exclusiveMaximum" in schema:
         most.append(math.ceil(schema["exclusiveMaximum"]) - 1)
     return max(least, default=None), min(most, default=None)
-
-
-def _is_small(limit: int | None) -> bool:
-    return limit is not None and len(str(abs(limit))) <= _MOST_DIGITS
 
 
 def _from(least: int, most: int | None) -> Iterator[str]:

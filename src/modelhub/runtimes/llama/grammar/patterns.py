@@ -5,7 +5,7 @@ after them. llama.cpp follows every way that is open at once, so a pattern writt
 several ways to read the same text, would take it exponential time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from modelhub.tasks.automaton import ESCAPED, PRINTED, State, automaton
 from modelhub.tasks.regex import Ranges
@@ -19,7 +19,11 @@ def pattern_rules(name: str, pattern: str, least: int, most: int | None) -> dict
     Raises:
         ValueError: when they are too many.
     """
-    states = automaton(pattern, least, most)
+    return state_rules(name, automaton(pattern, least, most))
+
+
+def state_rules(name: str, states: Sequence[State]) -> dict[str, str]:
+    """A rule for each state, the first of them called `name`."""
     names = [name, *(f"{name}-{number}" for number in range(1, len(states)))]
     return {names[number]: _rule(state, names) for number, state in enumerate(states)}
 

@@ -12,8 +12,9 @@ from typing import Any
 from modelhub.errors import InvalidInput
 from modelhub.runtimes.llama.grammar.merge import NoAnswer, Schema, both, values_of
 from modelhub.runtimes.llama.grammar.numbers import integer, number
-from modelhub.runtimes.llama.grammar.patterns import pattern_rules, quoted
+from modelhub.runtimes.llama.grammar.patterns import pattern_rules, quoted, state_rules
 from modelhub.runtimes.llama.grammar.thoughts import Thought
+from modelhub.tasks.automaton import State, all_but_texts
 from modelhub.tasks.structured import fitting
 
 _FIXED = {
@@ -63,7 +64,7 @@ def grammar_of(schema: Schema, thought: Thought = Thought.NONE) -> str:
         raise InvalidInput(
             f"response_format.schema: no answer fits it: {error}", field="response_format"
         ) from None
-    rules = {"root": thought.before(root), **writer.rules, **_FIXED}
+    rules = {"root": thought.before(root), **thought.rules, **writer.rules, **_FIXED}
     return "".join(f"{name} ::= {body}\n" for name, body in rules.items())
 
 
@@ -74,6 +75,7 @@ class _Writer:
         self._shared = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
         self._names: dict[str, str] = {}
         self._patterns: dict[tuple[str, int, int | None], str] = {}
+        self._others_than: dict[tuple[State, ...], str] = {}
         self._states: dict[str, str] = {}
         self._parts = self._repeats = self._letters = 0
 
@@ -176,7 +178,9 @@ class _Writer:
         if not members and more is True:
             return "object"
         any_other = self._may(more)
-        pair = any_other and f'string ":" space {any_other}'
+        pair = (
+            any_other and f'{self._other_name(members) if members else "string"} ":" space {any_other}'
+        )
         rest = self._rule(f'("," space {pair})*') if pair else '""'
         first = f"({pair} {rest})?" if pair else '""'
         for name in reversed(members):
@@ -192,6 +196,17 @@ class _Writer:
                 first = self._rule(f"{one} {rest} | {first}")
                 rest = self._rule(f'("," space {one})? {rest}')
         return self._rule(f'"{{" space {first} "}}" space')
+
+    def _other_name(self, names: Iterable[str]) -> str:
+        """The string of a member that is called by none of these names."""
+        states = all_but_texts(names)
+        name = f"n{len(self._others_than)}"
+        name = self._others_than.setdefault(states, name)
+        if name not in self._states:
+            self._states |= (rules := state_rules(name, states))
+            self._letters += sum(map(len, rules.values()))
+            self._count(repeats=len(rules))
+        return self._rule(rf'"\"" {name} "\"" space')
 
     def _array(self, schema: Schema) -> str:
         prefix = [self._may(each) for each in schema.get("prefixItems", [])]

@@ -1,10 +1,12 @@
 """What a model thinks before it answers: no schema bounds it."""
 
+from collections.abc import Iterator, Mapping
 from enum import Enum
 
 OPEN = "<think>"
+CLOSE = "</think>"
 
-_REST = '( [^<] | "<"+ ( [^/<] | "/" [^t<] ) )* "<"* "</think>" [ \\n]*'
+_REST = "thought"
 
 
 class Thought(Enum):
@@ -30,3 +32,21 @@ class Thought(Enum):
         if self is Thought.MAY:
             return f'("{OPEN}" {_REST})? ({answer})'
         return answer
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """The rules that `before` needs."""
+        return {} if self is Thought.NONE else dict(_rest())
+
+
+def _rest() -> Iterator[tuple[str, str]]:
+    """The thought up to its end: a rule for each count of letters of the end that have come just now. Its
+    first letter is in it once, so with another one all begins anew.
+    """
+    names = [_REST, *(f"{_REST}-{count}" for count in range(1, len(CLOSE)))]
+    for count, letter in enumerate(CLOSE):
+        last = count == len(CLOSE) - 1
+        on = f'"{letter}" ' + (r"[ \t\r\n]*" if last else names[count + 1])
+        again = f' | "{CLOSE[0]}" {names[1]}' if count else ""
+        others = letter if letter == CLOSE[0] else CLOSE[0] + letter
+        yield names[count], f"{on}{again} | [^{others}] {_REST}"
