@@ -127,7 +127,8 @@ def test_a_thought_that_the_prompt_begins_is_ended_first(runtime: type[Runtime],
 def test_a_thought_is_no_part_of_the_answer(
     runtime: type[Runtime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelhub.runtimes.llama.grammar.thoughts._REST", '"hm </think>\\n\\n"')
+    said = [("thought", '"hm </think>\\n\\n"')]
+    monkeypatch.setattr("modelhub.runtimes.llama.grammar.thoughts._rest", lambda: said)
     for template, thoughts in ((THINKS, {"hm", ""}), (BEGUN, {"hm"})):
         instance = load(runtime, tmp_path / "thinks.gguf", template)
         replies = [ask(instance, {"const": "a"}, f"{number}") for number in range(40)]
