@@ -95,11 +95,30 @@ def test_a_policy_made_by_hand_is_checked_too():
         ("deny:agpl-3.0", ["agpl-3.0-only"], {"license.denied"}),
         ("deny:gpl-3.0", ["gpl"], {"license.denied"}),
         ("deny:gpl-3.0", ["lgpl-3.0"], set()),
+        ("deny:gpl", ["gpl-3.0"], {"license.denied"}),
+        ("deny:openrail", ["creativeml-openrail-m"], {"license.denied"}),
+        ("refuse:license.noncommercial", ["stability_non_commercial"], {"license.noncommercial"}),
     ],
 )
 def test_what_a_policy_refuses(text, rows, codes):
     objections = LicensePolicy.parse(text).objections([row(value) for value in rows])
     assert set(objections) == codes
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "codes"),
+    [
+        ("allow:llama3.1", [row("llama3.1"), row("other", HEADER)], set()),
+        ("allow:qwen-research", [row("qwen-research"), row("other", TEXT)], set()),
+        ("allow:apache-2.0", [row("apache"), row("apache-2.0", TEXT)], set()),
+        ("allow:apache-2.0", [row("apache-2.0"), row("other", TEXT)], {"license.not_allowed"}),
+        ("allow:mit", [row("other", TEXT)], {"license.not_allowed"}),
+        ("allow:mit", [row("apache"), row("mit", TEXT)], {"license.not_allowed"}),
+        ("refuse:license.conflict", [row("llama3.1"), row("other", HEADER)], set()),
+    ],
+)
+def test_a_statement_that_says_less_than_another_is_passed_over(text, rows, codes):
+    assert set(LicensePolicy.parse(text).objections(rows)) == codes
 
 
 @pytest.mark.parametrize(
@@ -116,6 +135,7 @@ def test_what_a_policy_refuses(text, rows, codes):
         ([row("other"), row("llama3.1", TEXT)], False),
         ([row("tongyi-qianwen"), row("other", TEXT)], False),
         ([row("apache-2.0"), row("other", TEXT)], True),
+        ([row("apache-2.0"), row("other", HEADER)], False),
     ],
 )
 def test_which_statements_disagree(rows, disagree):

@@ -168,6 +168,18 @@ def test_a_folder_of_the_user_is_not_touched(hub, zoo_gguf):
     assert (zoo_gguf / Q8).exists()
 
 
+def test_a_forgotten_folder_is_not_revived_as_another_of_its_name(hub, zoo_gguf, tmp_path):
+    first, second = tmp_path / "a" / "foo", tmp_path / "b" / "foo"
+    for place in (first, second):
+        shutil.copytree(zoo_gguf, place)
+    one = hub.sync(str(first)).repo
+    hub.forget(str(first))
+    other = hub.sync(str(second)).repo
+    assert other != one
+    assert hub.sync(str(first)).repo == one
+    assert {record.repo.id for record in hub.repos()} == {one, other}
+
+
 def test_a_loaded_model_is_not_purged_by_its_hub_or_another(hub, make_hub):
     hub.chat(f"{MODEL}:q8_0", "x", runtime="echo")
     with pytest.raises(InUse, match="this Hub has it loaded"):
@@ -260,8 +272,11 @@ def test_a_purge_that_fails_is_ended_by_the_next_one(hub, make_hub, monkeypatch,
         patch.setattr(Store, "remove", fail)
         with pytest.raises(StoreUnavailable):
             hub.purge(MODEL)
-        with pytest.raises(RepositoryNotFound):
-            hub.purge(MODEL)
+        for _ in range(4):
+            with pytest.raises(RepositoryNotFound):
+                hub.purge(MODEL)
+        with hub._registry.read() as tx:
+            assert len(tx.jobs.purges_left(hub.settings.store)) == 2  # the first, and the last attempt
         assert "purge_not_finished" in [record.message for record in caplog.records]
     assert blobs(hub)
     with pytest.raises(RepositoryNotFound):

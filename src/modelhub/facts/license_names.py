@@ -45,7 +45,7 @@ _WITH_KNOWN_TEXT = re.compile(
 
 
 class Stated(NamedTuple):
-    """Licences that one thing states together, and whether that is more than a card's word."""
+    """Licences that one thing states together, and whether that is a licence's own text."""
 
     names: frozenset[str]
     trusted: bool
@@ -73,7 +73,8 @@ def license_codes(name: str) -> Iterator[str]:
     """What a licence asks of whoever uses the model, as codes of warnings."""
     if name.startswith(("agpl", "gpl")):
         yield COPYLEFT
-    if "nc" in name.split("-") or "noncommercial" in name.replace("-", ""):
+    words = re.split(r"[-_.]", name)
+    if "nc" in words or "noncommercial" in "".join(words):
         yield NONCOMMERCIAL
 
 
@@ -90,7 +91,7 @@ def disagree(stated: Collection[Stated]) -> bool:
 def _agree(one: Stated, other: Stated) -> bool:
     for first, second in ((one, other), (other, one)):
         if first.names <= UNNAMED:
-            # A text that is none of the known ones denies those; a card's `other` denies nothing.
+            # A text that is none of the known ones denies those; another `other` denies nothing.
             known = any(_WITH_KNOWN_TEXT.fullmatch(name) for name in second.names)
             return not (first.trusted and known)
     return _covers(one.names, other.names) and _covers(other.names, one.names)

@@ -22,8 +22,10 @@ __all__ = ["CONFLICT", "UNKNOWN", "LicensePolicy", "conflicts", "license_rows", 
 
 CONFLICT, UNKNOWN = "license.conflict", "license.unknown"
 CODES = (COPYLEFT, NONCOMMERCIAL, CONFLICT, UNKNOWN)
-FROM_CARD = 30
-"""Trust of what a card says; its `other` names no licence."""
+TEXT = 80
+"""Trust of a licence's own text: where that is none of the known ones, its `other` says so. The `other` of a
+card or a header only says that nobody chose a name.
+"""
 
 
 def license_rows(
@@ -49,19 +51,28 @@ def _is_about(subject: str, model: Model, variant: Variant | None) -> bool:
 
 
 def named(rows: Iterable[Evidence]) -> Mapping[str, str]:
-    """The licences that are named, with what names each first. A card's `other` names none."""
+    """The licences that are named, with what names each first; `other` only where a text is of none."""
     found: dict[str, str] = {}
     for row in rows:
         for name in license_names(row.value):
-            if name not in UNNAMED or row.trust > FROM_CARD:
+            if name not in UNNAMED or row.trust == TEXT:
                 found.setdefault(name, row.evidence)
     return dict(sorted(found.items()))
 
 
 def conflicts(rows: Iterable[Evidence]) -> bool:
     """Whether two of the statements cannot both be right."""
-    stated = {Stated(license_names(row.value), row.trust > FROM_CARD) for row in rows}
+    stated = {Stated(license_names(row.value), row.trust == TEXT) for row in rows}
     return disagree(stated)
+
+
+def _telling(names: Mapping[str, str]) -> Mapping[str, str]:
+    """Without those that say less than another does: `other` and `apache` beside `apache-2.0`."""
+    return {
+        name: evidence
+        for name, evidence in names.items()
+        if not any(may_be(name, other) or name in UNNAMED for other in names.keys() - UNNAMED - {name})
+    }
 
 
 class LicensePolicy(Fact):
@@ -116,12 +127,13 @@ class LicensePolicy(Fact):
 
         The codes are those of `refuse`, `license.denied` and `license.not_allowed`.
         """
-        names = named(rows)
+        conflict = conflicts(rows)
+        names = named(rows) if conflict else _telling(named(rows))
         found: dict[str, list[str]] = {}
         for name, evidence in names.items():
             for code in self._against(name):
                 found.setdefault(code, []).append(f"{name} ({evidence})")
-        if CONFLICT in self.refuse and conflicts(rows):
+        if CONFLICT in self.refuse and conflict:
             found[CONFLICT] = [f"{name} ({evidence})" for name, evidence in names.items()]
         if not names.keys() - UNNAMED and (UNKNOWN in self.refuse or self.allow):
             said = [f"{name} ({evidence})" for name, evidence in names.items()]
@@ -130,7 +142,7 @@ class LicensePolicy(Fact):
 
     def _against(self, name: str) -> Iterable[str]:
         yield from (code for code in license_codes(name) if code in self.refuse)
-        if any(name == denied or may_be(name, denied) for denied in self.deny):
+        if any(name == denied or may_be(name, denied) or may_be(denied, name) for denied in self.deny):
             yield "license.denied"
         if self.allow and name not in self.allow:
             yield "license.not_allowed"

@@ -44,6 +44,8 @@ def _check_texts(**given: object) -> None:
             raise InvalidInput(f"{name} must be a text, not {type(value).__name__}", field=name)
         if name in ("task", "format", "license") and value is not None and not value.strip():
             raise InvalidInput(f"{name} is empty", hint="Leave it out to find any.", field=name)
+        if name == "license" and isinstance(value, str) and not value.strip(", "):
+            raise InvalidInput("license names none", hint="Such as apache-2.0.", field=name)
 
 
 def _query(tx: Transaction, wanted: Mapping[str, Any]) -> ModelQuery:

@@ -4,13 +4,14 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 
-from modelhub.errors import InUse, InvalidInput, StoreError
+from modelhub.errors import IntegrityError, InUse, InvalidInput, StoreError
 from modelhub.facts import (
     Call,
     Forgotten,
     Job,
     JobKind,
     JsonDict,
+    JsonValue,
     ProgressCallback,
     Removal,
     RepoRecord,
@@ -160,12 +161,18 @@ class Purger:
         """End what purges of this store have left that were killed, or failed."""
         with self.registry.read() as tx:
             left = tx.jobs.purges_left(self.store.uri)
+        tried: list[JsonValue] = []
         for job in left:
+            removal = job.input.get("removal")
+            if removal in tried:
+                self._close_book(job)  # another attempt at the same
+                continue
+            tried.append(removal)
             try:
                 self.jobs.run(
                     JobKind.REPO_PURGE, job.key, job.input, partial(self._work, None), call=call
                 )
-            except (StoreError, InUse) as error:
+            except (StoreError, IntegrityError, InUse) as error:
                 log.warning("purge_not_finished", extra={"job_id": job.id, "error_type": error.code})
             else:
                 self._close_book(job)

@@ -84,8 +84,15 @@ class Syncer:
         if repo.source != "local":
             return listing
         with self.registry.read() as tx:
-            mine = tx.repos.find_by_uri(repo.source, uri)
-            namesakes = tx.repos.find(repo.name, repo.vendor, repo.source)
+            mine = tx.repos.find_by_uri(repo.source, uri) or tx.repos.find_by_uri(
+                repo.source, uri, forgotten=True
+            )
+            # A forgotten one keeps its name, for when it comes back.
+            namesakes = [
+                other
+                for forgotten in (False, True)
+                for other in tx.repos.find(repo.name, repo.vendor, repo.source, forgotten=forgotten)
+            ]
         if mine is not None:
             repo = mine.repo
         elif any(other.source_uri != uri for other in namesakes):

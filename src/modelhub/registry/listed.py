@@ -122,8 +122,13 @@ def _stated(session: Session, revision_id: int) -> list[tuple[str, str]]:
 
 
 def _license(stated: Iterable[tuple[str, str]], model: str) -> str | None:
-    """The first that is not of another model; `other` only where nothing names one."""
-    mine = [key for subject, key in stated if not _of_another(subject, model)]
+    """The first that is not of another model, a folder's last; `other` only where nothing names one."""
+    mine = [
+        key
+        for folder in (False, True)
+        for subject, key in stated
+        if subject.startswith("folder:") == folder and not _of_another(subject, model)
+    ]
     return next((key for key in mine if key not in UNNAMED), mine[0] if mine else None)
 
 

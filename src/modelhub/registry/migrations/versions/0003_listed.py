@@ -122,7 +122,12 @@ def known_models() -> Iterator[dict[str, Any]]:
 
 def license_of(model: str, stated: list[tuple[str, str]]) -> str | None:
     """The first that is not stated of another model; `other` only where nothing names one."""
-    mine = [said for subject, said in stated if not of_another(subject, model)]
+    mine = [
+        said
+        for folder in (False, True)
+        for subject, said in stated
+        if subject.startswith("folder:") == folder and not of_another(subject, model)
+    ]
     return next((said for said in mine if said not in UNNAMED), mine[0] if mine else None)
 
 
