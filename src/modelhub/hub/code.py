@@ -19,7 +19,7 @@ from modelhub.facts import (
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pulling import Puller
 from modelhub.hub.resolve import Target
-from modelhub.refs import Digest
+from modelhub.refs import Digest, RepoPath
 from modelhub.registry import Registry
 from modelhub.runtimes import Instance
 
@@ -61,17 +61,18 @@ class CodeGate:
 
         Raises:
             InvalidInput: when the repository asks to run none.
-            LicenseRefused: when the Hub's policy refuses all of it.
+            LicenseRefused: when the Hub's policy refuses all of its variants; code of one that it refuses
+                is not fetched.
         """
         repo, commit = target.report.repo, target.commit
-        paths = sorted({file.path for model in target.report.models for file in _code(model.variants)})
+        every = (variant for model in target.report.models for variant in model.variants)
+        paths = any(_code(every)) and _paths(self.licenses.admitted(target.report))
         if not paths:
             raise InvalidInput(
                 f"{repo} asks to run no code of its own at {commit[:12]}",
                 hint="There is nothing to allow.",
                 field="model",
             )
-        self.licenses.admit_any(target.report)
         pulled = self.puller.pull(target, {"model": CODE, "variant": CODE}, paths, call, on_progress)
         digests = _digests(pulled, paths)
         with self.registry.begin() as tx:
@@ -124,6 +125,10 @@ def _code(variants: Iterable[Variant]) -> Iterator[RepoFile]:
         for part in variant.components:
             if part.name == CODE:
                 yield from part.files
+
+
+def _paths(variants: Iterable[Variant]) -> list[RepoPath]:
+    return sorted({file.path for file in _code(variants)})
 
 
 def _allows(allowed: Mapping[str, Digest], file: RepoFile) -> bool:

@@ -33,7 +33,6 @@ from modelhub.hub.how import (
 from modelhub.hub.upkeep import Upkeep
 from modelhub.hub.wiring import wire
 from modelhub.planner import Wish
-from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
 from modelhub.runtimes import devices
 from modelhub.settings import Settings
@@ -348,6 +347,3 @@ class Hub(Upkeep):
     def __repr__(self) -> str:
         state = "closed" if self._calls.closed else "open"
         return f"<Hub {self._registry.url} {self.settings.store} {state}>"
-
-    def _shown(self, progress: Shown) -> Reporter:
-        return reporter(self._progress if progress is None else progress)

@@ -40,17 +40,23 @@ class LicenseGate:
         if (refused := self.refusal(report, plan.model, plan.choice)) is not None:
             raise refused
 
-    def admit_any(self, report: Report) -> None:
-        """Let a repository pass of which some variant may be used.
+    def admitted(self, report: Report) -> list[Variant]:
+        """The variants of a repository that may be used.
 
         Raises:
-            LicenseRefused: when there is none.
+            LicenseRefused: when there are some, and none of them may.
         """
-        refusals = [
-            self.refusal(report, model, each) for model in report.models for each in model.variants
-        ]
-        if refusals and (first := refusals[0]) is not None and all(refusals):
-            raise first
+        found: list[Variant] = []
+        refused: LicenseRefused | None = None
+        for model in report.models:
+            for variant in model.variants:
+                refusal = self.refusal(report, model, variant)
+                refused = refused or refusal
+                if refusal is None:
+                    found.append(variant)
+        if refused is not None and not found:
+            raise refused
+        return found
 
     def marked(self, report: Report, plan: Plan) -> Plan:
         """The plan, saying that it is refused if it is."""

@@ -8,7 +8,7 @@ from modelhub.hub.purging import Purger
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
 from modelhub.hub.verify import Verifier
-from modelhub.progress import Reporter
+from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
 
 
@@ -21,9 +21,10 @@ class Upkeep:
     _code: CodeGate
     _verifier: Verifier
     _purger: Purger
+    _progress: Shown
 
     def _shown(self, progress: Shown) -> Reporter:
-        raise NotImplementedError
+        return reporter(self._progress if progress is None else progress)
 
     def verify(
         self,
@@ -54,6 +55,7 @@ class Upkeep:
 
         Raises:
             InvalidInput: when the repository asks to run none.
+            LicenseRefused: when the Hub's `license_policy` refuses all of its variants.
         """
         ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
@@ -100,7 +102,8 @@ class Upkeep:
             InUse: when a loaded model or a running job holds it; nothing was removed.
             RepositoryNotFound: for what is not known here.
             InvalidInput: for a reference with a revision or a tag.
-            StoreUnavailable: when a file cannot be deleted; the next purge tries again.
+            StoreUnavailable: when a file cannot be deleted. The rows are gone by then; the next purge, of
+                whatever repository, deletes the rest.
         """
         ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:

@@ -87,7 +87,10 @@ def _checked(runtime: str, pieces: Iterator[Any], kind: type[Fact], name: str) -
                     raise _wrong(runtime, "stream", name, piece)
                 yield piece
             if kind is ChatChunk and getattr(piece, "finish_reason", None) is None:
-                raise EngineError(f"{runtime} ended its answer without saying why: it is not whole")
+                raise EngineError(
+                    f"{runtime} ended its answer without saying why: it is not whole",
+                    hint="Ask again; if it does so each time, please tell the runtime's makers.",
+                )
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:

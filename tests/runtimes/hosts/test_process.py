@@ -293,6 +293,23 @@ def test_a_child_that_obeys_is_left_alone(load, monkeypatch):
     assert instance.infer(chat_request("still here"), Call()).text == "still here"
 
 
+def test_ctrl_c_when_the_question_has_gone_out_cancels_it(load, monkeypatch):
+    instance = load(delay=0.01)
+    channel = instance._worker._channel
+    send = channel.send
+
+    def interrupted(message):
+        send(message)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(channel, "send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            instance.infer(ENDLESS, Call())
+    soon(lambda: list(instance._worker.ask({"type": "stats"}, Call()))[-1]["calls"] == 0)
+    assert instance.infer(chat_request("still here"), Call()).text == "still here"
+
+
 def test_whatever_is_raised_in_a_child_reaches_who_asked(load):
     instance = load(subjects.Interrupting)
     with pytest.raises(EngineError, match="KeyboardInterrupt"):

@@ -137,23 +137,25 @@ class Worker:
             if self._gone.is_set():
                 raise self.lost()
             self._asked[number] = answers
-        last = True
+        sent = last = False
         try:
             self._send({**message, "id": number})
-            last = False
+            sent = True
             while not last:
                 answer = self._next(answers, call)
                 last = bool(answer.get("last"))
                 yield answer
         finally:
-            if not last:
+            if sent and not last:
                 self._leave(number, answers)
             self._asked.pop(number, None)
+            if not sent:
+                self._tell({"type": "cancel", "id": number})  # Ctrl-C may come when all has gone out
 
     def _leave(self, number: int, answers: "queue.SimpleQueue[Message | None]") -> None:
         """Cancel a question. A finalizer may do so in the middle of anything: there is no lock here."""
         self._left[number] = time.monotonic()
-        self._asked.pop(number, None)
+        self._asked.pop(number, None)  # no more answers from here on
         while not answers.empty():
             message = answers.get()
             if message is None or message.get("last"):
