@@ -172,7 +172,8 @@ def _packed(message: Mapping[str, Any]) -> _Packed:
     if len(buffers) > MAX_BUFFERS or len(header) + inside > MAX_FRAME - MAX_BUFFERS * _SIZE.size:
         raise InvalidInput(
             f"a message of {len(header) + inside:,} bytes and {len(buffers):,} arrays is too large "
-            f"to be sent to another process (limit: {MAX_FRAME:,} and {MAX_BUFFERS:,})"
+            f"to be sent to another process (limit: {MAX_FRAME:,} and {MAX_BUFFERS:,})",
+            hint="Ask in several calls, or use the host 'thread'.",
         )
     frame = bytearray(_HEAD.size)
     for buffer in buffers:

@@ -96,10 +96,12 @@ def _text(fact: Fact) -> str | None:
 
 
 def _marked_array(array: Any, buffers: list[memoryview]) -> Any:
-    if array.dtype.hasobject:
-        raise InvalidInput("an array of Python objects cannot be sent to another process")
-    if array.dtype.names:
-        raise InvalidInput(f"an array of records ({array.dtype}) cannot be sent to another process")
+    if array.dtype.hasobject or array.dtype.names:
+        kind = "Python objects" if array.dtype.hasobject else f"records ({array.dtype})"
+        raise InvalidInput(
+            f"an array of {kind} cannot be sent to another process",
+            hint="Pass an array of numbers for each field, or use the host 'thread'.",
+        )
     whole = array if array.flags.c_contiguous else array.copy(order="C")
     # A view as bytes: zero-size arrays and unusual types have no buffer of their own to cast.
     buffers.append(memoryview(whole.reshape(-1).view("u1")) if whole.size else memoryview(b""))
