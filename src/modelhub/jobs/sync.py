@@ -2,28 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
 
 from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
 from modelhub.facts import RepoFile, RepoListing, RepoRecord, SyncStatus
-from modelhub.formats import (
-    GGUFHeader,
-    ONNXHeader,
-    RangeReader,
-    SafetensorsHeader,
-    read_gguf,
-    read_onnx,
-    read_safetensors,
-)
 from modelhub.jobs.engine import JobContext
+from modelhub.jobs.headers import read_headers
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import Registry
 from modelhub.registry.introspect import (
     Metadata,
     classify,
-    headers_wanted,
     introspect,
     metadata_wanted,
 )
@@ -32,17 +23,6 @@ from modelhub.sources.base import Source
 from modelhub.store import Expected, Store
 
 log = logging.getLogger(__name__)
-
-Header = GGUFHeader | ONNXHeader | SafetensorsHeader
-
-_READERS: Mapping[str, Callable[[RangeReader], Header]] = {
-    ".gguf": read_gguf,
-    ".onnx": read_onnx,
-    ".safetensors": read_safetensors,
-}
-
-MAX_HEADER_BYTES = 512 << 20
-"""Of all headers of one repository; what comes after that is known by its name alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +87,9 @@ class Syncer:
         listing = self.distinct(_classified(source.describe(ref)))
         digests = self._metadata(source, listing, context)
         files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
-        findings = introspect(listing, Metadata(files=files, headers=_headers(source, listing, context)))
+        findings = introspect(
+            listing, Metadata(files=files, headers=read_headers(source, listing, context))
+        )
         with self.registry.begin() as tx:
             record = tx.repos.register(
                 listing.repo, source_uri=listing.source_uri, default_branch=listing.default_branch
@@ -173,27 +155,3 @@ class Syncer:
 def _classified(listing: RepoListing) -> RepoListing:
     files = tuple(file.model_copy(update={"kind": classify(file.path)}) for file in listing.files)
     return RepoListing(**{**dict(listing), "files": files})
-
-
-def _headers(source: Source, listing: RepoListing, context: JobContext) -> Mapping[str, Header]:
-    headers: dict[str, Header] = {}
-    wanted = headers_wanted(listing)
-    spent = 0
-    for path in wanted:
-        if spent > MAX_HEADER_BYTES:
-            break
-        context.progress("headers", len(headers), len(wanted), path, unit="files")
-        headers[path], cost = _header(source, listing, listing.by_path[path])
-        spent += cost
-    context.progress("headers", len(headers), len(headers), unit="files")
-    return headers
-
-
-def _header(source: Source, listing: RepoListing, file: RepoFile) -> tuple[Header, int]:
-    """A file's header, and how many bytes were read for it."""
-
-    def read(start: int, end: int) -> bytes:
-        return source.read(listing, file, start, end)
-
-    reader = RangeReader(read, file.size, name=file.path)
-    return _READERS[file.path.suffix](reader), reader.bytes_read
