@@ -5,14 +5,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha1
+from importlib.metadata import version
 
 from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
-from modelhub.facts import RepoFile, RepoListing, RepoRecord, SyncStatus
+from modelhub.facts import RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
 from modelhub.jobs.engine import JobContext
 from modelhub.jobs.headers import read_headers
 from modelhub.refs import Digest, ModelRef
-from modelhub.registry import Registry
+from modelhub.registry import Registry, Transaction
 from modelhub.registry.introspect import (
+    READER,
+    Findings,
     Metadata,
     classify,
     introspect,
@@ -31,6 +34,11 @@ class Syncer:
 
     registry: Registry
     store: Store
+
+    @property
+    def reader(self) -> str:
+        """A mark of how repositories are read: one that reads otherwise has another."""
+        return f"{version('modelhub')}:{READER}"
 
     def sync(
         self, ref: ModelRef, source: Source, context: JobContext, record: RepoRecord | None = None
@@ -84,23 +92,48 @@ class Syncer:
         self, ref: ModelRef, source: Source, context: JobContext
     ) -> tuple[RepoRecord, RepoListing]:
         context.progress("listing", 0, item=ref.id, unit="files")
-        listing = self.distinct(_classified(source.describe(ref)))
-        digests = self._metadata(source, listing, context)
-        files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
-        findings = introspect(
-            listing, Metadata(files=files, headers=read_headers(source, listing, context))
-        )
+        listing = self.distinct(_classified(source.describe_known(ref, self._listed)))
+        read = None if self._is_read(listing) else self._read(source, listing, context)
         with self.registry.begin() as tx:
             record = tx.repos.register(
                 listing.repo, source_uri=listing.source_uri, default_branch=listing.default_branch
             )
             tx.revisions.save(record.id, listing)
-            tx.revisions.set_digests(record.id, listing.commit, digests)
-            tx.models.save(
-                record.id, listing.commit, findings.models, findings.evidence, findings.warnings
-            )
+            if read is not None:
+                digests, found = read
+                tx.revisions.set_digests(record.id, listing.commit, digests)
+                tx.models.save(
+                    record.id,
+                    listing.commit,
+                    found.models,
+                    found.evidence,
+                    found.warnings,
+                    reader=self.reader,
+                )
             tx.repos.set_status(record.id, SyncStatus.COMPLETED)
         return record, listing
+
+    def _read(
+        self, source: Source, listing: RepoListing, context: JobContext
+    ) -> tuple[Mapping[str, Digest], Findings]:
+        """The digests of its small files, and what is in the repository."""
+        digests = self._metadata(source, listing, context)
+        files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
+        headers = read_headers(source, listing, context)
+        return digests, introspect(listing, Metadata(files=files, headers=headers))
+
+    def _is_read(self, listing: RepoListing) -> bool:
+        """Whether reading this commit would find what is known already: it cannot have changed."""
+        with self.registry.read() as tx:
+            return any(
+                tx.revisions.reader(record.id, listing) == self.reader
+                for record in _records(tx, listing.repo)
+            )
+
+    def _listed(self, repo: RepoId, commit: str) -> RepoListing | None:
+        with self.registry.read() as tx:
+            records = _records(tx, repo)
+            return tx.revisions.listing(records[0].id, commit) if records else None
 
     def _metadata(
         self, source: Source, listing: RepoListing, context: JobContext
@@ -120,9 +153,7 @@ class Syncer:
 
     def _known(self, listing: RepoListing, wanted: tuple[RepoFile, ...]) -> dict[str, Digest]:
         """Those of `wanted` that the store holds, by what an earlier sync of this commit learnt."""
-        with self.registry.read() as tx:
-            records = tx.repos.find(listing.repo.name, listing.repo.vendor, listing.repo.source)
-            before = tx.revisions.listing(records[0].id, listing.commit) if records else None
+        before = self._listed(listing.repo, listing.commit)
         paths = {file.path for file in wanted}
         learnt = {
             f.path: f.sha256 for f in (before.files if before else ()) if f.path in paths and f.sha256
@@ -150,6 +181,10 @@ class Syncer:
             self._note(record, SyncStatus.ERROR, error)
         elif record is not None:
             self._note(record, record.sync_status)
+
+
+def _records(tx: Transaction, repo: RepoId) -> tuple[RepoRecord, ...]:
+    return tx.repos.find(repo.name, repo.vendor, repo.source)
 
 
 def _classified(listing: RepoListing) -> RepoListing:

@@ -56,15 +56,18 @@ class Models:
         models: Sequence[Model],
         evidence: Sequence[Evidence],
         warnings: Sequence[RepoWarning],
+        *,
+        reader: str | None = None,
     ) -> None:
         """Write down what was found in a commit, in place of what was known of it.
 
-        What was found again keeps its row and its id.
+        What was found again keeps its row and its id. `reader` is a mark of who looked: what
+        another one would find may differ.
 
         Raises:
             RevisionNotFound: for a commit that was never listed.
         """
-        revision_id = self._lock(record_id, commit, warnings)
+        revision_id = self._lock(record_id, commit, warnings, reader)
         files = self._registered(revision_id, models)
         found = [
             _model_row(revision_id, position, model, files) for position, model in enumerate(models)
@@ -106,13 +109,16 @@ class Models:
             facts=self._facts(revision.id),
         )
 
-    def _lock(self, record_id: int, commit: str, warnings: Sequence[RepoWarning]) -> int:
+    def _lock(
+        self, record_id: int, commit: str, warnings: Sequence[RepoWarning], reader: str | None
+    ) -> int:
         """The revision's row, marked as looked at; another transaction that does so waits."""
         marked = (
             update(RevisionRow)
             .where(RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == commit)
             .values(
                 introspected_at=now(self._session),
+                reader=reader,
                 warnings=[warning.model_dump() for warning in warnings],
             )
         )

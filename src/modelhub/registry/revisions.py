@@ -102,6 +102,17 @@ class Revisions:
         rows = sorted(self._session.scalars(files), key=lambda row: row.position)
         return _listing(repo, revision, tuple(map(_file, rows)))
 
+    def reader(self, record_id: int, listing: RepoListing) -> str | None:
+        """Who looked last at what is in this commit; `None` if nobody did since it is described so."""
+        found = select(RevisionRow).where(
+            RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == listing.commit
+        )
+        row = self._session.scalars(found).first()
+        if row is None or row.introspected_at is None:
+            return None
+        told = _told(listing)
+        return row.reader if told == {name: getattr(row, name) for name in told} else None
+
     def set_digests(self, record_id: int, commit: str, digests: Mapping[str, Digest]) -> None:
         """Note what was computed from the bytes of files, by their paths.
 
@@ -245,13 +256,20 @@ def _described(listing: RepoListing) -> dict[str, Any]:
         "revision": listing.revision,
         "default_branch": listing.default_branch,
         "source_uri": listing.source_uri,
+        "last_modified": listing.last_modified,
+        **_told(listing),
+    }
+
+
+def _told(listing: RepoListing) -> dict[str, Any]:
+    """What is believed of a repository rests on this, besides its files."""
+    return {
         "license": listing.license,
         "pipeline_tag": listing.pipeline_tag,
         "library_name": listing.library_name,
         "tags": list(listing.tags),
         "gated": listing.gated,
         "private": listing.private,
-        "last_modified": listing.last_modified,
         "details": listing.card,
     }
 

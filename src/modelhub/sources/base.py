@@ -5,13 +5,17 @@ stands before `://` in a reference.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import ClassVar, Protocol
 
-from modelhub.facts import RepoFile, RepoListing
+from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.refs import ModelRef
 
 API_VERSION = 1
+
+Known = Callable[[RepoId, str], RepoListing | None]
+"""What is known of a repository at a commit from when it was listed before; `None` if nothing."""
 
 
 class ByteStream(Protocol):
@@ -41,6 +45,10 @@ class Source(ABC):
             UnsafePath: when a file's name would leave its folder.
             SourceUnavailable: when it cannot be reached.
         """
+
+    def describe_known(self, ref: ModelRef, known: Known) -> RepoListing:  # noqa: ARG002 - for those that use it
+        """As `describe`. A commit's files may be taken from `known` rather than be asked for again."""
+        return self.describe(ref)
 
     @abstractmethod
     def read(self, listing: RepoListing, file: RepoFile, start: int, end: int) -> bytes:

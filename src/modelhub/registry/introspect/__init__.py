@@ -16,6 +16,7 @@ from modelhub.registry.introspect.transformers import TransformersFamily
 
 __all__ = [
     "FAMILIES",
+    "READER",
     "Family",
     "Findings",
     "Metadata",
@@ -25,6 +26,9 @@ __all__ = [
     "introspect",
     "metadata_wanted",
 ]
+
+READER = 1
+"""Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 

@@ -102,6 +102,7 @@ class RevisionRow(Row):
     details: Mapped[JsonDoc] = mapped_column("metadata")
     warnings: Mapped[JsonList]
     introspected_at: Mapped[datetime | None]
+    reader: Mapped[str | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Updated]
 

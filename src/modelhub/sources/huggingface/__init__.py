@@ -25,7 +25,7 @@ from modelhub.errors import (
 )
 from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.refs import ModelRef
-from modelhub.sources.base import ByteStream, Source
+from modelhub.sources.base import ByteStream, Known, Source
 from modelhub.sources.cards import clean_card, clean_name, clean_tags, license_name
 from modelhub.sources.huggingface.info import MAX_INFO, Info, info_path, read_info
 from modelhub.sources.huggingface.refusals import Asked
@@ -88,6 +88,10 @@ class HuggingFaceSource(Source):
         return f"{self.endpoint}/{ref.id}"
 
     def describe(self, ref: ModelRef) -> RepoListing:
+        return self.describe_known(ref, lambda _repo, _commit: None)
+
+    def describe_known(self, ref: ModelRef, known: Known) -> RepoListing:
+        """One request for a commit whose files are known; two and more for another."""
         if ref.path is not None:
             raise InvalidReference(
                 f"{ref.path!r} is a path of this machine",
@@ -106,7 +110,7 @@ class HuggingFaceSource(Source):
             info = self._info(asked, token)
         except RevisionNotFound as error:
             raise self._with_choices(error, asked, token) from None
-        listing = self._listing(info, asked, token)
+        listing = self._listing(info, asked, token, known)
         LOG.info(
             "%s is at commit %s with %d files",
             listing.repo.id,
@@ -166,18 +170,19 @@ class HuggingFaceSource(Source):
         request = self._request(info_path(asked.repo, asked.revision), asked, token)
         return read_info(self._transport.page(request, MAX_INFO).body, str(request.address))
 
-    def _listing(self, info: Info, asked: Asked, token: str | None) -> RepoListing:
+    def _listing(self, info: Info, asked: Asked, token: str | None, known: Known) -> RepoListing:
         what = f"{asked.endpoint}/api/models/{asked.repo}"
         if not is_commit(info.sha):
             raise unusable(what, f"its commit is {info.sha!r:.60}")
         repo = _repo_id(info.id, what)
         card = clean_card(info.card, repo.id)
         tags = clean_tags(info.tags)
+        before = known(repo, info.sha)
         return RepoListing(
             repo=repo,
             commit=info.sha,
             revision=asked.revision or "main",
-            files=self._files(repo, info.sha, asked, token),
+            files=before.files if before else self._files(repo, info.sha, asked, token),
             source_uri=f"{asked.endpoint}/{repo.id}",
             card=card,
             tags=tags,
