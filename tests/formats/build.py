@@ -7,7 +7,8 @@ from struct import pack
 from typing import Any
 
 UINT8, INT32, UINT32, FLOAT32, STRING, ARRAY, UINT64 = 0, 5, 4, 6, 8, 9, 10
-CODES = {UINT8: "B", INT32: "i", UINT32: "I", FLOAT32: "f", UINT64: "Q"}
+BOOL = 7
+CODES = {UINT8: "B", INT32: "i", UINT32: "I", FLOAT32: "f", UINT64: "Q", BOOL: "?"}
 
 
 def text(value: str | bytes) -> bytes:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from .sparse import Sparse
+
 WEIGHT_SUFFIXES = (".gguf", ".safetensors", ".bin", ".onnx", ".pt", ".pth")
 FIRST_COMMIT = datetime(2026, 1, 1, tzinfo=UTC)
 _NOT_CONTENT = {".git", ".cache"}  # what an upload to the real hub leaves out
@@ -27,7 +29,7 @@ class File:
     """One file of a commit, as it is declared; `source` holds its bytes."""
 
     path: str
-    source: Path
+    source: Path | Sparse
     size: int  # bytes
     sha256: str
     oid: str  # git blob sha1, of the pointer when `lfs`
@@ -47,10 +49,13 @@ class Commit:
     files: Mapping[str, File]  # by path, sorted
     title: str
     date: datetime
+    known_sha: str | None = None  # of a listing that was published elsewhere
 
     @cached_property
     def sha(self) -> str:
         """The sha1 of the manifest: equal content has an equal commit, whenever and wherever it is added."""
+        if self.known_sha:
+            return self.known_sha
         lines = (f"{file.path}\0{file.size}\0{file.sha256}\n" for file in self.files.values())
         return hashlib.sha1("".join(lines).encode(), usedforsecurity=False).hexdigest()
 
@@ -93,6 +98,13 @@ def read_commit(folder: Path, title: str, number: int, lfs_threshold: int) -> Co
         raise NotADirectoryError(f"a repository is served from a folder, and {folder} is none")
     files = {file.path: file for file in _read_files(folder, lfs_threshold)}
     return Commit(files, title, FIRST_COMMIT + timedelta(minutes=number))
+
+
+def listed_file(path: str, content: Sparse, sha256: str | None = None) -> File:
+    """A file that is served without a folder; one with a `sha256` is an LFS file of that hash."""
+    pointer = lfs_pointer(sha256, content.size) if sha256 else content.read(0, content.size)
+    digest = sha256 or hashlib.sha256(pointer).hexdigest()
+    return File(path, content, content.size, digest, git_blob_sha1(pointer), lfs=sha256 is not None)
 
 
 def _read_files(folder: Path, lfs_threshold: int) -> Iterator[File]:

@@ -1,12 +1,12 @@
 """`HubServer`: the face of this package."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .content import Commit, Repo, read_commit
+from .content import FIRST_COMMIT, Commit, File, Repo, read_commit
 from .faults import Faults
 from .routes import CdnHandler, HubHandler
 from .serving import Listener
@@ -36,7 +36,7 @@ class HubServer:
         self._cdn = cdn
         self._lfs_threshold = lfs_threshold
         self._listeners: list[Listener] = []
-        self._served: dict[Path, str] = {}
+        self._served: dict[object, str] = {}
         self._pushes = 0
         for repo_id, folder in (repos or {}).items():
             self.add(repo_id, folder)
@@ -115,6 +115,21 @@ class HubServer:
             self._record(repo, f"refs/heads/{branch}", branch_folder, f"Start {branch}")
         self._state.repos[repo_id.lower()] = repo
         return sha
+
+    def add_listed(
+        self,
+        repo_id: str,
+        sha: str,
+        files: Iterable[File],
+        *,
+        gated: bool | str = False,
+        token: str | None = None,
+    ) -> None:
+        """Serve a repository that is a listing and no folder: `files` at the commit `sha` (40 hex)."""
+        listed = {file.path: file for file in sorted(files, key=lambda file: file.path)}
+        repo = Repo(repo_id, gated=gated, token=token)
+        repo.record("refs/heads/main", Commit(listed, "Initial commit", FIRST_COMMIT, known_sha=sha))
+        self._state.repos[repo_id.lower()] = repo
 
     def push(self, repo_id: str, folder: Folder, *, branch: str = "main", title: str = "Update") -> str:
         """Make the content of `folder` the head of a branch (or full ref, `refs/pr/1`); returns its commit.

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from socketserver import TCPServer
 from threading import Condition, Thread
 from typing import Any, BinaryIO
@@ -96,14 +96,14 @@ class Handler(BaseHTTPRequestHandler):
             self._send_stream(stream, etag, headers)
 
     def _send_stream(self, stream: BinaryIO, etag: str, headers: Mapping[str, str]) -> None:
-        size = os.fstat(stream.fileno()).st_size  # not file.size, which may be a lie
+        size = stream.seek(0, os.SEEK_END)  # not file.size, which may be a lie
         fault = self._body_fault()
         window = None if fault.ignore_range else self._window(size, etag)
         start, stop = window or (0, size)
         if window:
             headers = {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{size}"}
         self._start(206 if window else 200, headers, stop - start)
-        if fault is NO_FAULT and hasattr(os, "sendfile"):
+        if fault is NO_FAULT and hasattr(os, "sendfile") and isinstance(stream, BufferedReader):
             self._sendfile(stream, start, stop)
         else:
             self._send_pieces(stream, start, stop, fault)
