@@ -224,6 +224,13 @@ def list_repos(as_json: AsJson = False) -> None:
         render.repos(hub.repos(), as_json=as_json)
 
 
+@app.command()
+def revisions(model: Model, as_json: AsJson = False) -> None:
+    """List what branches and tags of a repository have meant, and when."""
+    with common.hub() as hub:
+        render.refs(hub.revisions(model), as_json=as_json)
+
+
 app.command()(search)
 app.command()(forget)
 app.command()(purge)

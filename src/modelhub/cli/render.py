@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from modelhub.facts import Fact, Job, JobKind, ModelPage, RepoFile, RepoRecord, Snapshot
+from modelhub.facts import Fact, Job, JobKind, ModelPage, RepoFile, RepoRecord, RepoRef, Snapshot
 from modelhub.facts.base import human_bytes, table
 
 F = TypeVar("F", bound=Fact)
@@ -68,6 +68,16 @@ def files(listed: Sequence[RepoFile], *, as_json: bool) -> None:
         listed,
         ("kind", "size", "sha256", "path"),
         lambda f: (f.kind, human_bytes(f.size), (f.sha256 or "")[:_SHORT], f.path),
+        as_json=as_json,
+    )
+
+
+def refs(found: Sequence[RepoRef], *, as_json: bool) -> None:
+    """What branches and tags meant."""
+    _facts(
+        found,
+        ("name", "commit", "first seen", "last seen"),
+        lambda ref: (ref.name, ref.commit[:_SHORT], _when(ref.first_seen_at), _when(ref.last_seen_at)),
         as_json=as_json,
     )
 

@@ -23,7 +23,15 @@ from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning
 from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
 from modelhub.facts.provenance import Provenance, WeightFile
 from modelhub.facts.removal import Forgotten, KeptFile, Removal, StoredFile
-from modelhub.facts.repo import FileKind, RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
+from modelhub.facts.repo import (
+    FileKind,
+    RepoFile,
+    RepoId,
+    RepoListing,
+    RepoRecord,
+    RepoRef,
+    SyncStatus,
+)
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
 
@@ -66,6 +74,7 @@ __all__ = [
     "RepoId",
     "RepoListing",
     "RepoRecord",
+    "RepoRef",
     "RepoWarning",
     "Report",
     "RuntimeView",

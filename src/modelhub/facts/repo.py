@@ -92,6 +92,20 @@ class RepoFile(Fact):
     kind: FileKind = FileKind.OTHER
 
 
+class RepoRef(Fact):
+    """That a branch or tag meant a commit, from when to when it was last seen so."""
+
+    name: str
+    commit: Commit
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+    def __str__(self) -> str:
+        first, last = (f"{moment:%Y-%m-%d %H:%M}" for moment in (self.first_seen_at, self.last_seen_at))
+        seen = f"at {first}" if first == last else f"from {first} to {last}"
+        return f"{self.name} was {self.commit[:12]} {seen}"
+
+
 class RepoListing(Fact):
     """A repository at one commit, as its source describes it. No file has been read for it."""
 

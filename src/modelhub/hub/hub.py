@@ -14,6 +14,7 @@ from modelhub.facts import (
     Plan,
     RepoFile,
     RepoRecord,
+    RepoRef,
     Report,
     RuntimeView,
     Snapshot,
@@ -180,10 +181,25 @@ class Hub(Upkeep):
         with self._calls.serve() as call, self._shown(None) as show:
             return self._resolver.listing(self._resolver.resolve(ref, call, show)).files
 
+    def revisions(self, model: Model, *, limit: int = 1000) -> tuple[RepoRef, ...]:
+        """What the branches and tags of a known repository have meant, and when. Asks nobody.
+
+        The latest first. Each commit stays known as `model@commit`, with its files, also when it has
+        vanished at its source.
+
+        Raises:
+            RepositoryNotFound, AmbiguousReference: for what is not known here.
+        """
+        ref = ModelRef.parse(model)
+        _check_limit(limit)
+        with self._calls.serve():
+            record = self._resolver.registered(ref)
+            with self._registry.read() as tx:
+                return tx.revisions.history(record.id, limit)
+
     def repos(self, *, limit: int = 1000) -> tuple[RepoRecord, ...]:
         """The registered repositories, by vendor and name."""
-        if limit < 1:
-            raise InvalidInput(f"limit must be at least 1, not {limit}", field="limit")
+        _check_limit(limit)
         with self._calls.serve(), self._registry.read() as tx:
             return tx.repos.list(limit=limit)
 
@@ -347,3 +363,8 @@ class Hub(Upkeep):
     def __repr__(self) -> str:
         state = "closed" if self._calls.closed else "open"
         return f"<Hub {self._registry.url} {self.settings.store} {state}>"
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise InvalidInput(f"limit must be at least 1, not {limit}", field="limit")

@@ -10,7 +10,7 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.orm import Session
 
 from modelhub.errors import IntegrityError, RepositoryNotFound, RevisionNotFound
-from modelhub.facts import FileKind, RepoFile, RepoId, RepoListing
+from modelhub.facts import FileKind, RepoFile, RepoId, RepoListing, RepoRef
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry.artifacts import link_files
 from modelhub.registry.listed import relist
@@ -86,6 +86,25 @@ class Revisions:
             .order_by(RefRow.id.desc())
         )
         return tuple((name, commit) for name, commit in self._session.execute(pairs))
+
+    def history(self, record_id: int, limit: int) -> tuple[RepoRef, ...]:
+        """What branches and tags have meant, and when; the latest first, at most `limit`."""
+        rows = (
+            select(RefRow, RevisionRow.commit_hash)
+            .join(RevisionRow, RefRow.revision_id == RevisionRow.id)
+            .where(RefRow.model_repo_id == record_id)
+            .order_by(RefRow.id.desc())
+            .limit(limit)
+        )
+        return tuple(
+            RepoRef(
+                name=row.name,
+                commit=commit,
+                first_seen_at=row.first_seen_at,
+                last_seen_at=row.last_seen_at,
+            )
+            for row, commit in self._session.execute(rows)
+        )
 
     def listing(self, record_id: int, commit: str) -> RepoListing | None:
         """A commit as its source listed it, with the hashes learnt since; `None` if it never did."""

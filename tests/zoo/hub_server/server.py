@@ -146,6 +146,15 @@ class HubServer:
         repo.record(f"refs/tags/{name}", commit)
         return commit.sha
 
+    def remove(self, repo_id: str) -> None:
+        """Serve a repository no more, as if its owner had deleted it."""
+        del self._state.repos[self._repo(repo_id).id.lower()]
+
+    def set_gated(self, repo_id: str, gated: bool | str, *, token: str | None = None) -> None:
+        """Let its owner ask for consent, which those with `token` gave, or no more; its commits stay."""
+        repo = self._repo(repo_id)
+        repo.gated, repo.token = gated, token
+
     def commit(self, repo_id: str, revision: str = "main") -> str:
         """The commit (40 hex) that a revision means."""
         return self._head(self._repo(repo_id), revision).sha
