@@ -108,7 +108,7 @@ def _narrow(pairs: Sequence[Pair], tag: str) -> list[Pair]:
 def _names(model: Model, variant: Variant) -> set[str]:
     names = {model.name, model.task, model.subtask, variant.format, variant.precision}
     for task in TASKS:
-        if task.id == model.task and task.subtask == model.subtask:
+        if task.id == model.task and task.subtask in (None, model.subtask):
             names |= set(task.aliases)
     return {canonical_tag(name) for name in names if name}
 

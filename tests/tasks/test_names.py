@@ -30,7 +30,7 @@ def test_every_id_that_the_hint_lists_is_known(task_id):
     assert find_task(task_id).id == task_id
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.verb)
+@pytest.mark.parametrize("task", [task for task in TASKS if task.verb], ids=lambda task: task.verb)
 def test_a_verb_means_a_task_that_it_serves(task):
     assert find_task(task.verb).verb == task.verb
 
@@ -57,9 +57,7 @@ def test_usual_names(name, task_id, subtask):
 
 @given(st.text(max_size=30))
 def test_any_other_text_is_refused_with_the_list(text):
-    known = set(
-        chain.from_iterable({task.id, task.verb.replace("_", "-"), *names(task)} for task in TASKS)
-    )
+    known = set(chain.from_iterable({task.id, *task.names} for task in TASKS))
     if text.strip().lower().replace("_", "-") in known:
         assert find_task(text) in TASKS
         return

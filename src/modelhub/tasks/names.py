@@ -11,14 +11,56 @@ from modelhub.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class TaskName:
-    """A task's canonical id, its subtask if any, the Hub's verb for it, and other names of it."""
+    """A task's canonical id, its subtask if any, the Hub's verb for it, and other names of it.
+
+    `verb` is `None` where the Hub has none: such models are found and fetched, and run elsewhere.
+    """
 
     id: str
-    verb: str
+    verb: str | None
     category: str
     subtask: str | None = None
     aliases: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What means this task, the verb included, which several may share."""
+        verb = (self.verb.replace("_", "-"),) if self.verb else ()
+        return (self.subtask or self.id, *verb, *self.aliases)
+
+
+_FURTHER = {
+    "llm": (
+        "any-to-any",
+        "audio-text-to-text",
+        "fill-mask",
+        "image-text-to-text",
+        "multiple-choice",
+        "question-answering",
+        "summarization",
+        "table-question-answering",
+        "text-classification",
+        "text2text-generation",
+        "token-classification",
+        "translation",
+        "video-text-to-text",
+        "zero-shot-classification",
+    ),
+    "vision": (
+        "document-question-answering",
+        "image-feature-extraction",
+        "video-classification",
+        "visual-document-retrieval",
+        "visual-question-answering",
+        "zero-shot-image-classification",
+        "zero-shot-object-detection",
+    ),
+    "audio": ("audio-classification", "audio-to-audio", "voice-activity-detection"),
+    "image": ("unconditional-image-generation",),
+    "tabular": ("tabular-classification", "tabular-regression", "time-series-forecasting"),
+    "robotics": ("robotics",),
+}
+"""Tags by category that the Hub has no verb for."""
 
 TASKS: tuple[TaskName, ...] = (
     TaskName("text-generation", "chat", "llm", aliases=("llm", "chat", "conversational")),
@@ -27,6 +69,10 @@ TASKS: tuple[TaskName, ...] = (
     TaskName("object-detection", "detect", "vision"),
     TaskName("object-detection", "detect_faces", "vision", "face-detection"),
     TaskName("image-segmentation", "segment", "vision", aliases=("segmentation",)),
+    TaskName("image-segmentation", "segment", "vision", "instance-segmentation"),
+    TaskName("image-segmentation", "segment", "vision", "panoptic-segmentation"),
+    TaskName("image-segmentation", "segment", "vision", "semantic-segmentation"),
+    TaskName("image-segmentation", None, "vision", "image-matting"),
     TaskName("mask-generation", "segment", "vision"),
     TaskName("image-to-image", "upscale", "vision", "super-resolution"),
     TaskName("keypoint-detection", "estimate_pose", "vision", aliases=("pose-estimation",)),
@@ -39,6 +85,8 @@ TASKS: tuple[TaskName, ...] = (
     TaskName("text-to-video", "generate_video", "video"),
     TaskName("image-to-video", "generate_video", "video"),
     TaskName("video-to-video", "interpolate", "video", "frame-interpolation", ("interpolation",)),
+    TaskName("feature-extraction", None, "llm", "sparse-embedding"),
+    *(TaskName(name, None, category) for category, names in _FURTHER.items() for name in names),
 )
 
 
@@ -52,8 +100,7 @@ def find_task(name: str) -> TaskName:
         raise _no_task(f"task must be a text, not {type(name).__name__}")
     wanted = name.strip().lower().replace("_", "-")
     for task in TASKS:
-        own = (task.subtask or task.id, task.verb.replace("_", "-"), *task.aliases)
-        if wanted in own:
+        if wanted in task.names:
             return task
     for task in TASKS:
         # An id that only stands with a subtask here still is the task's id.

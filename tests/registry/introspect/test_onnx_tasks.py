@@ -19,7 +19,11 @@ LOGITS2, LOGITS3 = {"logits": (1, 1000)}, {"logits": (1, None, 32)}
         ({"model_type": "swin2sr"}, "image-to-image", "super-resolution"),
         ({"architectures": ["DetrForObjectDetection"]}, "object-detection", None),
         ({"architectures": ["ViTForImageClassification"]}, "image-classification", None),
-        ({"architectures": ["SegformerForSemanticSegmentation"]}, "image-segmentation", None),
+        (
+            {"architectures": ["SegformerForSemanticSegmentation"]},
+            "image-segmentation",
+            "semantic-segmentation",
+        ),
         ({"architectures": ["Swin2SRForImageSuperResolution"]}, "image-to-image", "super-resolution"),
         ({"architectures": ["Wav2Vec2ForCTC"]}, "automatic-speech-recognition", None),
         (QWEN, "text-generation", None),

@@ -195,25 +195,122 @@ def test_a_pipeline_is_none_of_it():
 
 # Tasks
 
+CHATS, EMBEDS, RANKS, DETECTS = (
+    "text-generation",
+    "feature-extraction",
+    "text-ranking",
+    "object-detection",
+)
+REWRITES, SEES, HEARS = "text2text-generation", "image-text-to-text", "audio-text-to-text"
+MASKED = BERT | {"architectures": ["BertForMaskedLM"]}
+JUDGING = {"architectures": ["BertForSequenceClassification"]}
+
 
 @pytest.mark.parametrize(
-    ("config", "tag", "task", "trust"),
+    ("config", "tag", "task", "rows"),
     [
-        ({"architectures": ["Qwen3ForCausalLM"]}, None, "text-generation", 80),
-        ({"architectures": ["Qwen3ForCausalLM"]}, "object-detection", "text-generation", 80),
-        ({"architectures": ["GPT2LMHeadModel"]}, None, "text-generation", 80),
-        (BERT, None, "feature-extraction", 80),
-        (BERT, "sentence-similarity", "feature-extraction", 80),
-        (BERT | {"architectures": ["BertForMaskedLM"]}, "sentence-similarity", "feature-extraction", 30),
-        ({"architectures": ["MistralModel"]}, "feature-extraction", "feature-extraction", 30),
-        ({"architectures": ["BertForSequenceClassification"]}, "text-ranking", "text-ranking", 30),
-        ({"model_type": "depth_anything"}, "depth-estimation", "depth-estimation", 30),
+        ({"architectures": ["Qwen3ForCausalLM"]}, None, CHATS, {CHATS: 80}),
+        ({"architectures": ["Qwen3ForCausalLM"]}, DETECTS, CHATS, {CHATS: 80, DETECTS: 30}),
+        ({"architectures": ["GPT2LMHeadModel"]}, None, CHATS, {CHATS: 80}),
+        (BERT, None, EMBEDS, {EMBEDS: 80}),
+        (BERT, "sentence-similarity", EMBEDS, {EMBEDS: 80}),
+        (MASKED, None, "fill-mask", {"fill-mask": 80}),
+        (MASKED, "sentence-similarity", EMBEDS, {EMBEDS: 30, "fill-mask": 80}),
+        ({"architectures": ["MistralModel"]}, EMBEDS, EMBEDS, {EMBEDS: 30}),
+        (JUDGING, RANKS, RANKS, {RANKS: 30, "text-classification": 80}),
+        (
+            JUDGING,
+            "zero-shot-classification",
+            "zero-shot-classification",
+            {"zero-shot-classification": 30, "text-classification": 80},
+        ),
+        (
+            {"architectures": ["T5ForConditionalGeneration"]},
+            "translation",
+            "translation",
+            {"translation": 30, REWRITES: 80},
+        ),
+        (
+            {"architectures": ["T5ForConditionalGeneration"]},
+            DETECTS,
+            REWRITES,
+            {REWRITES: 80, DETECTS: 30},
+        ),
+        (
+            {"architectures": ["GotOcr2ForConditionalGeneration"]},
+            "image-to-text",
+            "image-to-text",
+            {"image-to-text": 30, SEES: 80},
+        ),
+        (
+            {"architectures": ["NewVLForCausalLM"], "vision_config": {"depth": 2}},
+            SEES,
+            SEES,
+            {SEES: 30, CHATS: 80},
+        ),
+        ({"architectures": ["NewForCausalLM"]}, SEES, CHATS, {CHATS: 80, SEES: 30}),
+        (
+            {"architectures": ["NewForConditionalGeneration"], "vision_config": {"depth": 2}},
+            None,
+            SEES,
+            {SEES: 80},
+        ),
+        (
+            {"architectures": ["NewForConditionalGeneration"], "audio_config": {"depth": 2}},
+            None,
+            HEARS,
+            {HEARS: 80},
+        ),
+        (
+            {"architectures": ["NewForConditionalGeneration"], "is_encoder_decoder": True},
+            None,
+            REWRITES,
+            {REWRITES: 80},
+        ),
+        (
+            {"architectures": ["NewForConditionalGeneration"]},
+            "translation",
+            "translation",
+            {"translation": 30},
+        ),
+        (
+            {"model_type": "depth_anything"},
+            "depth-estimation",
+            "depth-estimation",
+            {"depth-estimation": 80},
+        ),
+        ({"architectures": ["BertForNextSentencePrediction"]}, DETECTS, DETECTS, {DETECTS: 30}),
     ],
 )
-def test_the_task_is_what_the_structure_says_and_else_the_card(config, tag, task, trust):
+def test_the_task_is_what_the_structure_says_and_else_the_card(config, tag, task, rows):
     found = find(CHAT | {"config.json": config}, pipeline_tag=tag)
     assert only_model(found).task == task
-    assert said(found, "model:tiny-chat", "task") == {task: trust}
+    assert said(found, "model:tiny-chat", "task") == rows
+
+
+def test_classes_are_named_where_they_mean_something():
+    config = BERT | {
+        "architectures": ["ViTForImageClassification"],
+        "id2label": {"0": "cat", "1": "dog"},
+    }
+    details = only_model(find(CHAT | {"config.json": config})).details
+    assert (details["id2label"], details["num_labels"]) == ({"0": "cat", "1": "dog"}, 2)
+    assert (
+        "id2label"
+        not in only_model(find(CHAT | {"config.json": LLAMA | {"id2label": {"0": "x"}}})).details
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"a": "cat"}, {"0": 5}, {"0": "x" * 201}, {str(n): "x" for n in range(2001)}, {"0": "\ud800"}],
+)
+def test_names_of_classes_that_are_none_are_only_counted(labels):
+    config = BERT | {"architectures": ["ViTForImageClassification"], "id2label": labels}
+    found = find(CHAT | {"config.json": config})
+    details = only_model(found).details
+    assert ("id2label" in details, details["num_labels"]) == (False, len(labels))
+    assert "metadata.damaged" in codes(found)
 
 
 def test_a_decoder_whose_card_says_that_it_embeds_does_so_if_it_cannot_chat():
@@ -225,7 +322,7 @@ def test_a_decoder_whose_card_says_that_it_embeds_does_so_if_it_cannot_chat():
 @pytest.mark.parametrize(
     "config",
     [
-        BERT | {"architectures": ["BertForMaskedLM"]},
+        BERT | {"architectures": ["BertForNextSentencePrediction"]},
         {"architectures": ["LlamaModel"], "model_type": "llama"},
         {"model_type": "bert"},
         {},

@@ -52,11 +52,14 @@ _TAGS = {name: task.id for task in TASKS for name in (*task.aliases, task.id)}
 
 
 class TaskFinding(NamedTuple):
-    """A canonical task id, what it rests on, and how far that is trusted."""
+    """A canonical task id, what it rests on, how far that is trusted, and what tells it apart within
+    the task.
+    """
 
     task: str
     evidence: str
     trust: int
+    subtask: str | None = None
 
 
 def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFinding:

@@ -7,7 +7,7 @@ configurations in `transformers.models`.
 import re
 
 from modelhub.facts import JsonDict, JsonValue
-from modelhub.registry.introspect.documents import Documents, Fields
+from modelhub.registry.introspect.documents import Documents, Fields, is_plain
 from modelhub.registry.introspect.weights import inside
 
 __all__ = [
@@ -16,10 +16,26 @@ __all__ = [
     "context_length",
     "model_config",
     "model_details",
+    "task_details",
     "tokenizer_limit",
 ]
 
 MAX_TEMPLATE = 64 << 10
+MAX_LABELS = 2000
+MAX_LABEL = 200
+
+_WITH_LABELS = frozenset(
+    [
+        "audio-classification",
+        "image-classification",
+        "image-segmentation",
+        "object-detection",
+        "text-classification",
+        "token-classification",
+        "video-classification",
+        "zero-shot-classification",
+    ]
+)
 
 _CONTEXT = (
     "max_position_embeddings",
@@ -98,6 +114,22 @@ def model_details(config: Fields, tokenizer: Fields) -> JsonDict:
     found["tokenizer"] = tokenizer.text("tokenizer_class")
     found["quantization"] = config.object("quantization_config").text("quant_method")
     return {name: value for name, value in found.items() if value is not None}
+
+
+def task_details(task: str, config: Fields) -> JsonDict:
+    """Of a model that tells classes apart, what they are called: by their number, as text."""
+    labels = config.object("id2label").values if task in _WITH_LABELS else {}
+    if not labels:
+        return {}
+    named: JsonDict = {
+        name: text
+        for name, text in labels.items()
+        if name.isdecimal() and isinstance(text, str) and len(text) <= MAX_LABEL and is_plain(text)
+    }
+    if len(named) != len(labels) or len(named) > MAX_LABELS:
+        config.wrong("id2label", f"at most {MAX_LABELS:,} numbered names of {MAX_LABEL} characters")
+        return {"num_labels": len(labels)}
+    return {"id2label": named, "num_labels": len(named)}
 
 
 def chat_template(documents: Documents, folder: str, tokenizer: Fields) -> str | None:

@@ -7,8 +7,9 @@ from functools import cached_property
 from modelhub.facts import Evidence, JsonValue, Model, RepoFile, RepoListing, RepoWarning
 from modelhub.formats import ONNXHeader
 from modelhub.refs import RepoPath
-from modelhub.registry.introspect.architectures import CHAT
+from modelhub.registry.introspect.architectures import CHAT, TaskFinding, said_task
 from modelhub.registry.introspect.base import FROM_CONFIG, FROM_HEADER, FROM_NAME, Findings, Metadata
+from modelhub.registry.introspect.class_tasks import find_tasks, subtask_of
 from modelhub.registry.introspect.config import architecture, context_length
 from modelhub.registry.introspect.documents import Documents
 from modelhub.registry.introspect.naming import repository_name, unique
@@ -16,8 +17,9 @@ from modelhub.registry.introspect.onnx.facts import graph_details, graph_names, 
 from modelhub.registry.introspect.onnx.groups import GraphSet, Group, find_groups
 from modelhub.registry.introspect.onnx.home import Home
 from modelhub.registry.introspect.onnx.names import data_by_graph, is_graph
-from modelhub.registry.introspect.onnx.tasks import Purpose, task_by_graphs, task_by_repository
+from modelhub.registry.introspect.onnx.tasks import task_by_graphs
 from modelhub.registry.introspect.onnx.variants import Variants
+from modelhub.registry.introspect.ranking import library_task
 from modelhub.registry.introspect.weight_names import plain_name
 from modelhub.tasks import find_task
 
@@ -101,27 +103,28 @@ class _Description:
         owned = alone or not group.graph
         home = Home(self.documents, self._folders, group.base, sets[0], owned=owned)
         read = self._read(sets)
-        purpose = self._task(name, home, read)
-        if purpose is None:
+        tasks = self._tasks(name, home, read)
+        if not tasks:
             return
+        task = tasks[0].task
         made = Variants(self.documents, name, lambda graphs: home.of(graphs).beside(), self._data)
         variants = made.build(sets)
         self.evidence += made.evidence
         self.warned += made.warnings
         if not variants:
             return
-        self._note_model(name, home, read, purpose.task)
+        self._note_model(name, home, read, task)
         config = home.config
         self.models.append(
             Model(
                 name=name,
-                task=purpose.task,
-                subtask=purpose.subtask,
-                category=find_task(purpose.subtask or purpose.task).category,
+                task=task,
+                subtask=subtask_of(tasks),
+                category=find_task(task).category,
                 architecture=architecture(config) if config else None,
                 context_length=context_length(config) if config else None,
                 parameters=max((each.parameters or 0 for each in variants), default=0) or None,
-                details=home.details(purpose.task) | graph_details(read),
+                details=home.details(task) | graph_details(read),
                 variants=variants,
             )
         )
@@ -140,19 +143,24 @@ class _Description:
         ]
         return max(found, key=len)
 
-    def _task(self, name: str, home: Home, read: Read) -> Purpose | None:
-        template = home.template is not None
-        said = task_by_repository(
-            home.config, self.listing, modules=bool(home.modules.steps), template=template
-        )
+    def _tasks(self, name: str, home: Home, read: Read) -> tuple[TaskFinding, ...]:
+        """What is said of its task: first what counts; nothing, which is told, where nothing says it."""
         seen = task_by_graphs(dict(read.values()))
-        for purpose in filter(None, (said, seen)):
-            self._note(name, "task", purpose.task, purpose.evidence, purpose.trust)
-        if said and seen and said.task == seen.task:
-            return said._replace(subtask=said.subtask or seen.subtask)
-        if not said and not seen:
+        found = (*self._said(home), *((seen,) if seen else ()))
+        for each in found:
+            self._note(name, "task", each.task, each.evidence, each.trust)
+        if not found:
             self._note_unknown(name, read)
-        return said or seen
+        return found
+
+    def _said(self, home: Home) -> tuple[TaskFinding, ...]:
+        """By `config.json`, else by the card."""
+        config = home.config
+        if config is None:
+            said = said_task(self.listing)
+            return (said,) if said else ()
+        library = library_task(self.documents, home.modules, config)
+        return find_tasks(config, self.listing, library=library, template=home.template is not None)
 
     def _note_unknown(self, name: str, read: Read) -> None:
         graphs = graph_names(header for _, header in read.values())

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from modelhub.facts import Component, JsonDict, RepoFile, RepoWarning
-from modelhub.registry.introspect.architectures import EMBED
+from modelhub.registry.introspect.architectures import EMBED, RANK
 from modelhub.registry.introspect.config import (
     chat_template,
     context_length,
     model_config,
     model_details,
+    task_details,
     tokenizer_limit,
 )
 from modelhub.registry.introspect.documents import Documents, Fields
@@ -23,6 +24,7 @@ from modelhub.registry.introspect.embedding import (
 )
 from modelhub.registry.introspect.files import TEMPLATES, tokenizer_files
 from modelhub.registry.introspect.onnx.groups import GraphSet
+from modelhub.registry.introspect.ranking import ranking_details
 from modelhub.registry.introspect.weights import inside
 
 __all__ = ["Home"]
@@ -99,7 +101,9 @@ class Home:
         """What runtimes need beyond the graphs."""
         if self.config is None:
             return {}
-        details = model_details(self.config, self.tokenizer)
+        details = model_details(self.config, self.tokenizer) | task_details(task, self.config)
+        if task == RANK:
+            details |= ranking_details(self.documents, self.config)
         if self.template is not None:
             details["chat_template"] = self.template
         if task == EMBED and self.modules.steps:

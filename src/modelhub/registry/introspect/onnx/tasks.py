@@ -1,56 +1,21 @@
-"""Which task an ONNX model serves: by its configuration, then its card, then what its graphs take and give.
+"""Which task an ONNX model serves, by what its graphs take and give.
 
-Classes and types: `transformers.models.auto.modeling_auto`; some repositories have `model_type` alone.
 Names of inputs and outputs: optimum's `exporters/onnx/model_configs.py`; those of YuNet:
 https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet. Ultralytics writes the task
 into the file's metadata (`ultralytics/engine/exporter.py`).
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
 
-from modelhub.facts import RepoListing
 from modelhub.formats import ONNXHeader
-from modelhub.registry.introspect.architectures import CHAT, EMBED, TaskFinding, said_task
-from modelhub.registry.introspect.base import FROM_CONFIG, FROM_HEADER
-from modelhub.registry.introspect.class_tasks import find_task_of
-from modelhub.registry.introspect.documents import Fields
+from modelhub.registry.introspect.architectures import CHAT, EMBED, TaskFinding
+from modelhub.registry.introspect.base import FROM_HEADER
 
-__all__ = ["Purpose", "task_by_graphs", "task_by_repository"]
+__all__ = ["task_by_graphs"]
 
 DETECT, SEGMENT, TRANSCRIBE = "object-detection", "image-segmentation", "automatic-speech-recognition"
 DEPTH, POSE, SPEAK = "depth-estimation", "keypoint-detection", "text-to-speech"
 CLASSIFY, MASK = "image-classification", "mask-generation"
-UPSCALE = ("image-to-image", "super-resolution")
-
-_BY_CLASS: dict[str, tuple[str, str | None]] = {
-    "ForCTC": (TRANSCRIBE, None),
-    "ForDepthEstimation": (DEPTH, None),
-    "ForImageClassification": (CLASSIFY, None),
-    "ForImageSuperResolution": UPSCALE,
-    "ForInstanceSegmentation": (SEGMENT, None),
-    "ForObjectDetection": (DETECT, None),
-    "ForPoseEstimation": (POSE, None),
-    "ForSemanticSegmentation": (SEGMENT, None),
-    "ForSpeechSeq2Seq": (TRANSCRIBE, None),
-    "ForTextToSpeech": (SPEAK, None),
-    "ForUniversalSegmentation": (SEGMENT, None),
-}
-"""By how the name of a class ends."""
-
-_BY_TYPE: dict[str, tuple[str, str | None]] = {
-    **dict.fromkeys(
-        ["conditional_detr", "d_fine", "deformable_detr", "rf_detr", "rt_detr", "rt_detr_v2", "yolos"],
-        (DETECT, None),
-    ),
-    **dict.fromkeys(["depth_anything", "depth_pro", "glpn", "zoedepth"], (DEPTH, None)),
-    **dict.fromkeys(["moonshine", "speech_to_text", "whisper"], (TRANSCRIBE, None)),
-    **dict.fromkeys(["edgetam", "sam", "sam2", "sam_hq"], (MASK, None)),
-    **dict.fromkeys(["style_text_to_speech_2", "vits"], (SPEAK, None)),
-    "swin2sr": UPSCALE,
-    "vitpose": (POSE, None),
-}
-"""By `model_type`, of models that serve one task only."""
 
 _ULTRALYTICS = {
     "classify": CLASSIFY,
@@ -65,54 +30,14 @@ _YUNET = frozenset(
 )
 
 
-class Purpose(NamedTuple):
-    """A task, what tells it apart within it, what says so and how far that is trusted."""
-
-    task: str
-    subtask: str | None
-    evidence: str
-    trust: int
-
-
-def task_by_repository(
-    config: Fields | None, listing: RepoListing, *, modules: bool, template: bool
-) -> Purpose | None:
-    """The task by `config.json`, else by the card. `modules` is whether it lists those of a sentence
-    embedder, `template` whether it has a chat template.
-    """
-    said = said_task(listing)
-    if config is not None:
-        found = find_task_of(config, listing, modules=modules, template=template)
-        if found and found != said:
-            return _plain(found)
-        if purpose := _by_config(config):
-            return purpose
-    return _plain(said) if said else None
-
-
-def task_by_graphs(headers: Mapping[str, ONNXHeader]) -> Purpose | None:
+def task_by_graphs(headers: Mapping[str, ONNXHeader]) -> TaskFinding | None:
     """The task that the graphs of a model can only have, by the files that they were read from."""
     graphs = _Graphs(headers)
     found = next(graphs.tasks(), None)
     if found is None:
         return None
     task, subtask, why = found
-    return Purpose(task, subtask, f"{next(iter(headers))}: {why}", FROM_HEADER)
-
-
-def _plain(found: TaskFinding) -> Purpose:
-    return Purpose(found.task, None, found.evidence, found.trust)
-
-
-def _by_config(config: Fields) -> Purpose | None:
-    for name in config.texts("architectures"):
-        for suffix, (task, subtask) in _BY_CLASS.items():
-            if name.endswith(suffix):
-                return Purpose(task, subtask, f"config.json: architectures: {name}", FROM_CONFIG)
-    kind = config.text("model_type") or ""
-    if kind in _BY_TYPE:
-        return Purpose(*_BY_TYPE[kind], f"config.json: model_type: {kind}", FROM_CONFIG)
-    return None
+    return TaskFinding(task, f"{next(iter(headers))}: {why}", FROM_HEADER, subtask)
 
 
 class _Graphs:

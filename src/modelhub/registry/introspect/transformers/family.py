@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from modelhub.facts import Evidence, JsonDict, JsonValue, Model, RepoListing, RepoWarning, Variant
 from modelhub.refs import RepoPath
-from modelhub.registry.introspect.architectures import CHAT, EMBED, TaskFinding
+from modelhub.registry.introspect.architectures import CHAT, EMBED, RANK, TaskFinding
 from modelhub.registry.introspect.base import FROM_CONFIG, Findings, Metadata
-from modelhub.registry.introspect.class_tasks import find_task_of
+from modelhub.registry.introspect.class_tasks import find_tasks, subtask_of
+from modelhub.registry.introspect.classes import taskless
 from modelhub.registry.introspect.code import Code, find_code
 from modelhub.registry.introspect.config import (
     architecture,
@@ -16,6 +17,7 @@ from modelhub.registry.introspect.config import (
     context_length,
     model_config,
     model_details,
+    task_details,
     tokenizer_limit,
 )
 from modelhub.registry.introspect.documents import Documents, Fields
@@ -27,6 +29,7 @@ from modelhub.registry.introspect.embedding import (
     read_modules,
 )
 from modelhub.registry.introspect.naming import repository_name
+from modelhub.registry.introspect.ranking import library_task, ranking_details
 from modelhub.registry.introspect.transformers.variants import Variants
 from modelhub.registry.introspect.weights import (
     TRANSFORMERS,
@@ -94,19 +97,23 @@ class _Description:
         if config is None:
             return None
         template = chat_template(self.documents, folder, tokenizer)
-        task = self._task(config, modules, template)
-        variants = self._variants(config, modules, code) if task else ()
-        if task is None or not variants:
+        tasks = self._tasks(config, modules, template)
+        variants = self._variants(config, modules, code) if tasks else ()
+        if not variants:
             return None
-        details = self._details(config, tokenizer, code, template)
-        if task.task == EMBED:
+        task, subtask = tasks[0].task, subtask_of(tasks)
+        details = self._details(config, tokenizer, code, template) | task_details(task, config)
+        if task == RANK:
+            details |= ranking_details(self.documents, config)
+        if task == EMBED:
             limits = (context_length(config), tokenizer_limit(tokenizer))
             details |= self._embedding(modules, details.get("embedding_length"), limits)
         self._note_model(task, config, details)
         return Model(
             name=self.name,
-            task=task.task,
-            category=find_task(task.task).category,
+            task=task,
+            subtask=subtask,
+            category=find_task(task).category,
             architecture=architecture(config),
             context_length=context_length(config),
             parameters=max((each.parameters or 0 for each in variants), default=0) or None,
@@ -114,16 +121,19 @@ class _Description:
             variants=variants,
         )
 
-    def _task(self, config: Fields, modules: Modules, template: str | None) -> TaskFinding | None:
-        listing = self.documents.listing
-        task = find_task_of(config, listing, modules=bool(modules.steps), template=template is not None)
-        if task is None:
-            names = ", ".join(config.texts("architectures")) or architecture(config) or "no model"
-            text = (
-                f"{config.name} names {names}, and neither that nor the card names a task of modelhub's."
-            )
-            self._warn("task.unknown", text)
-        return task
+    def _tasks(self, config: Fields, modules: Modules, template: str | None) -> tuple[TaskFinding, ...]:
+        """What is said of its task: first what counts; nothing, which is told, where nothing says it."""
+        found = find_tasks(
+            config,
+            self.documents.listing,
+            library=library_task(self.documents, modules, config),
+            template=template is not None,
+        )
+        for each in found:
+            self._note("task", each.task, each.evidence, each.trust)
+        if not found:
+            self._warn("task.unknown", _unknown(config))
+        return found
 
     def _variants(self, config: Fields, modules: Modules, code: Code) -> tuple[Variant, ...]:
         found = find_weights(self.documents, modules.base, TRANSFORMERS)
@@ -153,8 +163,7 @@ class _Description:
         self.warned += problems
         return details
 
-    def _note_model(self, task: TaskFinding, config: Fields, details: JsonDict) -> None:
-        self._note("task", task.task, task.evidence, task.trust)
+    def _note_model(self, task: str, config: Fields, details: JsonDict) -> None:
         said: dict[str, JsonValue] = {
             "architecture": architecture(config),
             "context_length": context_length(config),
@@ -163,9 +172,9 @@ class _Description:
         for key, value in said.items():
             if value is not None:
                 self._note(key, value, config.name, FROM_CONFIG)
-        if task.task == CHAT:
+        if task == CHAT:
             self._note_template("chat_template" in details)
-        if task.task == EMBED:
+        if task == EMBED:
             self._note("pooling", details["pooling"], MODULES, FROM_CONFIG)
 
     def _note_template(self, found: bool) -> None:
@@ -182,3 +191,12 @@ class _Description:
         self.evidence.append(
             Evidence(subject=subject, key=key, value=value, evidence=evidence, trust=trust)
         )
+
+
+def _unknown(config: Fields) -> str:
+    names = config.texts("architectures")
+    for name in names:
+        if what := taskless(name):
+            return f"{config.name} names {name}, which {what}: no task of modelhub's, and the card names none."
+    shown = ", ".join(names) or architecture(config) or "no model"
+    return f"{config.name} names {shown}, and neither that nor the card names a task of modelhub's."
