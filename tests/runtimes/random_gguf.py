@@ -37,7 +37,7 @@ def write_random_gguf(
         writer.add_uint32(f"{architecture}.{name}", number)
     if pooling is not None:
         writer.add_pooling_type(pooling)
-    _add_tokenizer(writer, begins=begins)
+    add_tokenizer(writer, begins=begins)
     writer.add_chat_template(template or TEMPLATE)
     _add_tensors(writer, hidden, layers)
     writer.write_header_to_file()
@@ -59,7 +59,7 @@ def _add_architecture(writer: gguf.GGUFWriter, context: int, hidden: int, layers
     writer.add_vocab_size(len(SPECIAL) + 256)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, *, begins: bool) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, *, begins: bool) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list([*SPECIAL, *_byte_letters()])

@@ -6,32 +6,15 @@ from pathlib import Path
 import pytest
 
 from modelhub.facts import Component, Model, RepoFile, Variant
+from modelhub.facts.base import human_bytes
+from modelhub.formats import RangeReader, read_gguf
 from modelhub.refs import RepoPath
 from modelhub.runtimes import Runtimes, find_device
-from modelhub.runtimes.llama.memory import cache_bytes
 from modelhub.runtimes.llama_cpp import LlamaCppRuntime
 from modelhub.runtimes.llama_server import LlamaServerRuntime
 from tests.runtimes.random_gguf import FEED_FORWARD, HEADS, KV_HEADS, write_random_gguf
 
-LLAMA_8B = {"layers": 32, "kv_heads": 8, "key_length": 128, "value_length": 128}
-DEEPSEEK_V3 = {"layers": 61, "kv_heads": 128, "kv_lora_rank": 512, "rope_length": 64}
 MIB = 1 << 20
-
-
-@pytest.mark.parametrize(
-    ("details", "per_token"),
-    [
-        (LLAMA_8B, 128 * 1024),
-        (DEEPSEEK_V3, 61 * 576 * 2),
-        (LLAMA_8B | {"layers": 3, "kv_heads": [8, 0, 4]}, 12 * 256 * 2),
-        (LLAMA_8B | {"layers": None}, None),
-        (LLAMA_8B | {"kv_heads": "8"}, None),
-        ({}, None),
-    ],
-)
-def test_the_cache_of_known_models(details: dict[str, object], per_token: int | None) -> None:
-    assert cache_bytes(details, 1) == per_token
-    assert cache_bytes(details, 100) == (per_token and 100 * per_token)
 
 
 def model_of(path: Path, hidden: int, layers: int, context: int) -> Model:
@@ -62,6 +45,8 @@ def footprint(model: Model, **options: object) -> int:
     assert predicted.per_device == {}
     other = LlamaCppRuntime().footprint(model, model.variants[0], find_device("cpu"), options)
     assert other == predicted
+    assert predicted.need is not None
+    assert predicted.need.total == predicted.total
     return predicted.total
 
 
@@ -84,6 +69,27 @@ def test_a_header_that_says_too_little_gets_the_rough_estimate(tmp_path: Path) -
     model = model_of(write_random_gguf(tmp_path / "x.gguf", context=512), 256, 2, 512)
     poor = model.model_copy(update={"details": {}})
     assert footprint(poor) == poor.variants[0].bytes * 6 // 5 + (1 << 29)
+
+
+def test_weights_are_exact_once_their_header_is_read(tmp_path: Path) -> None:
+    path = write_random_gguf(tmp_path / "x.gguf", context=512)
+    tensors = sum(tensor.nbytes for tensor in read_gguf(RangeReader.from_path(path)).tensors)
+    model = model_of(path, 256, 2, 512)
+    exact = model.model_copy(update={"details": {**model.details, "tensor_bytes": {"x.gguf": tensors}}})
+    need = LlamaServerRuntime().footprint(exact, exact.variants[0], find_device("cpu"), {}).need
+    rough = LlamaServerRuntime().footprint(model, model.variants[0], find_device("cpu"), {}).need
+    assert need is not None
+    assert rough is not None
+    assert (need.tier, need.of("weights")) == ("header", tensors)
+    assert (rough.tier, rough.of("weights")) == ("size", path.stat().st_size)
+    assert need.of("cache") == rough.of("cache") == 2 * 512 * 4 * 64 * 2
+    assert str(need).startswith(f"{human_bytes(need.total)} = weights {human_bytes(tensors)} + cache")
+    assert "(2 layers × 512 tokens × 512 B)" in str(need)
+
+
+def test_smaller_batches_need_less(tmp_path: Path) -> None:
+    model = model_of(write_random_gguf(tmp_path / "x.gguf", context=512), 256, 2, 512)
+    assert footprint(model, n_batch=64) < footprint(model) == footprint(model, n_batch=4096)
 
 
 MEASURE = """

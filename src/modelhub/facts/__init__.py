@@ -19,6 +19,7 @@ from modelhub.facts.instance import (
 )
 from modelhub.facts.job import Job, JobKind, JobStatus
 from modelhub.facts.licenses import LicensePolicy
+from modelhub.facts.memory import MemoryNeed, MemoryPart, MemoryTier
 from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
 from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
 from modelhub.facts.provenance import Provenance, WeightFile
@@ -59,6 +60,9 @@ __all__ = [
     "JsonValue",
     "KeptFile",
     "LicensePolicy",
+    "MemoryNeed",
+    "MemoryPart",
+    "MemoryTier",
     "Model",
     "ModelEntry",
     "ModelPage",

@@ -14,10 +14,11 @@ from pathlib import Path
 from pkgutil import get_importer
 from typing import Annotated, Any, ClassVar, Protocol, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from modelhub.errors import ModelHubError, TaskNotSupported
-from modelhub.facts import Call, Device, Fact, Model, Variant
+from modelhub.facts import Call, Device, Fact, MemoryNeed, MemoryPart, MemoryTier, Model, Variant
+from modelhub.facts.memory import weights_part
 from modelhub.refs import Digest
 from modelhub.tasks import Request, Result
 
@@ -36,11 +37,24 @@ class Support(Fact):
 class Footprint(Fact):
     """Predicted memory in bytes, weights and working space.
 
-    `per_device` is the memory of each device by its name (`cuda:0`), where it is more than one.
+    `per_device` is the memory of each device by its name (`cuda:0`), where it is more than one. `need`
+    says what `total` is made of, where the runtime knows.
     """
 
     total: Annotated[int, Field(ge=0)]
     per_device: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    need: MemoryNeed | None = None
+
+    @classmethod
+    def of(cls, need: MemoryNeed) -> "Footprint":
+        """One that says what it is made of."""
+        return cls(total=need.total, need=need)
+
+    @model_validator(mode="after")
+    def _same_total(self) -> "Footprint":
+        if self.need is not None and self.need.total != self.total:
+            raise ValueError(f"need adds up to {self.need.total}, not to {self.total}")
+        return self
 
 
 class Capabilities(Fact):
@@ -211,15 +225,18 @@ class Runtime(ABC):
 
     def footprint(
         self,
-        model: Model,  # noqa: ARG002 - for subclasses
+        model: Model,
         variant: Variant,
-        device: Device,  # noqa: ARG002
+        device: Device,  # noqa: ARG002 - for subclasses
         options: Mapping[str, Any],  # noqa: ARG002
     ) -> Footprint:
-        """The memory that `variant` will take on `device`. By default: the files plus a fifth and
-        half a GiB, as `accelerate estimate-memory` does.
+        """The memory that `variant` will take on `device`. By default: the weights plus a fifth of the
+        files and half a GiB, as `accelerate estimate-memory` does.
         """
-        return Footprint(total=variant.bytes * 6 // 5 + (1 << 29))
+        weights, _ = weights_part(model, variant)
+        spare = variant.bytes // 5 + (1 << 29)
+        overhead = MemoryPart(name="overhead", bytes=spare, sum="a fifth of the files and 537 MB")
+        return Footprint.of(MemoryNeed(tier=MemoryTier.SIZE, parts=(weights, overhead)))
 
 
 def _installed(module: str) -> bool:

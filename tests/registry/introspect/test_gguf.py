@@ -50,6 +50,7 @@ def test_the_header_says_what_the_model_is():
         "vocabulary_size": 2000,
         "tokenizer": "gpt2",
         "chat_template": "{{ messages }}",
+        "tensor_bytes": {"Tiny-Chat-Q4_K_M.gguf": 256},
     }
     assert said(found, "model:tiny-chat", "architecture") == {"llama": 100}
     assert said(found, "model:tiny-chat", "parameters") == {128: 100}

@@ -13,6 +13,7 @@ from modelhub.registry.introspect.licenses import access_warnings, card_evidence
 from modelhub.registry.introspect.naming import unique
 from modelhub.registry.introspect.onnx import ONNXFamily
 from modelhub.registry.introspect.transformers import TransformersFamily
+from modelhub.registry.introspect.weighing import weighed
 
 __all__ = [
     "FAMILIES",
@@ -57,7 +58,9 @@ def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
         *text_evidence(listing, metadata),
         *(row for each in found for row in each.evidence),
     )
-    models = _together(model for each in found for model in each.models)
+    models = tuple(
+        weighed(model, metadata) for model in _together(model for each in found for model in each.models)
+    )
     warnings = (
         *access_warnings(listing),
         *license_warnings(evidence, models),

@@ -37,7 +37,22 @@ _DETAILS = {
     "value_length": "attention.value_length",
     "kv_lora_rank": "attention.kv_lora_rank",
     "rope_length": "rope.dimension_count",
+    "key_length_mla": "attention.key_length_mla",
+    "value_length_mla": "attention.value_length_mla",
+    "key_length_swa": "attention.key_length_swa",
+    "value_length_swa": "attention.value_length_swa",
     "sliding_window": "attention.sliding_window",
+    "sliding_window_pattern": "attention.sliding_window_pattern",
+    "shared_kv_layers": "attention.shared_kv_layers",
+    "nextn_layers": "nextn_predict_layers",
+    "full_attention_interval": "full_attention_interval",
+    "ssm_conv": "ssm.conv_kernel",
+    "ssm_inner": "ssm.inner_size",
+    "ssm_state": "ssm.state_size",
+    "ssm_groups": "ssm.group_count",
+    "shortconv_cache": "shortconv.l_cache",
+    "wkv_head_size": "wkv.head_size",
+    "token_shifts": "token_shift_count",
     "experts": "expert_count",
     "experts_used": "expert_used_count",
 }
@@ -69,8 +84,8 @@ def role_by_header(header: GGUFHeader | None) -> str | None:
 def model_details(header: GGUFHeader) -> JsonDict:
     """What runtimes and estimates need: sizes, the chat template, how it pools.
 
-    A hyperparameter that differs from layer to layer is a list with an entry a layer. What a
-    header leaves out of the attention's sizes is filled in as llama.cpp does.
+    A hyperparameter that differs from layer to layer is a list with an entry a layer, 1 for yes and 0
+    for no. What a header leaves out of the attention's sizes is filled in as llama.cpp does.
     """
     found = {name: _hyperparameter(header, key) for name, key in _DETAILS.items()}
     _fill_in(found)

@@ -13,7 +13,7 @@ from modelhub.runtimes.llama.context import DEFAULT_CONTEXT, context_size, round
 from modelhub.runtimes.llama.files import check_headers, gguf_files
 from modelhub.runtimes.llama.grammar.thoughts import OPEN
 from modelhub.runtimes.llama.loading import Loading
-from modelhub.runtimes.llama.memory import predicted_bytes
+from modelhub.runtimes.llama.memory import predicted_need
 from modelhub.runtimes.llama.options import DEFAULT_BATCH, LlamaOptions, threads
 from modelhub.runtimes.llama.pooling import pooling_of, reads_in_pieces
 from modelhub.tasks import build_request
@@ -52,15 +52,12 @@ class LlamaRuntime(Runtime):
         self, model: Model, variant: Variant, device: Device, options: Mapping[str, Any]
     ) -> Footprint:
         # Options of another runtime may come here too; those that are wrong are refused by `load`.
-        asked = options.get("n_ctx")
-        wanted = asked if isinstance(asked, int) and asked > 0 else DEFAULT_CONTEXT
+        wanted = _asked(options, "n_ctx", DEFAULT_CONTEXT)
         n_ctx = min(rounded(wanted), model.context_length or wanted)
         whole = model.task == EMBED and not reads_in_pieces(str(model.details.get("pooling")))
-        n_batch = n_ctx if whole else DEFAULT_BATCH
-        predicted = predicted_bytes(model, variant, n_ctx, n_batch)
-        if predicted is None:
-            return super().footprint(model, variant, device, options)
-        return Footprint(total=predicted)
+        n_batch = n_ctx if whole else min(_asked(options, "n_batch", DEFAULT_BATCH), DEFAULT_BATCH)
+        need = predicted_need(model, variant, n_ctx, n_batch)
+        return Footprint.of(need) if need else super().footprint(model, variant, device, options)
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         build_request(LlamaOptions, **options)
@@ -77,6 +74,11 @@ class LlamaRuntime(Runtime):
             needed = ", ".join(missing)
             raise RuntimeNotInstalled(f"{self.name} needs {needed}", hint=f"Run: {self.install}")
         return self.start(_loading(bundle, chosen, device))
+
+
+def _asked(options: Mapping[str, Any], name: str, default: int) -> int:
+    found = options.get(name)
+    return found if isinstance(found, int) and found > 0 else default
 
 
 def _loading(bundle: Bundle, chosen: LlamaOptions, device: Device) -> Loading:

@@ -205,6 +205,9 @@ def _context_params(lib: Any, loading: Loading) -> Any:
     params.n_ctx = loading.n_ctx
     params.n_batch = loading.n_batch
     params.n_ubatch = min(loading.n_batch, params.n_ubatch)
+    params.swa_full = (
+        False  # of a sliding window, as much as it sees: what was before is never asked for
+    )
     params.no_perf = True
     if loading.n_threads is not None:
         params.n_threads = params.n_threads_batch = loading.n_threads

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from modelhub.facts import Model
+from modelhub.facts import MemoryNeed, MemoryPart, Model, Variant
+from modelhub.facts.base import human_bytes
+from modelhub.facts.memory import weights_part
 from modelhub.runtimes.transformers.options import DEFAULT_CONTEXT
 
 EMBED = "feature-extraction"
@@ -22,18 +24,40 @@ _PROGRAM = 512 << 20
 """Bytes for PyTorch itself, once it has run a model."""
 
 
-def predicted_bytes(model: Model, weights: int, element: int, options: Mapping[str, Any]) -> int:
-    """Bytes with the model loaded and its context full. `weights` are bytes too, in the type that is
-    computed in, of whose numbers each takes `element`.
+def predicted_need(
+    model: Model, variant: Variant, stored: int, element: int, options: Mapping[str, Any]
+) -> MemoryNeed:
+    """With the model loaded and its context full. A number of the weights takes `stored` bytes in the
+    files, and `element` once it is loaded in the type that is computed in.
 
     A tenth more than the sum of weights, keys and values, and what one step over a full context
     computes, plus half a GiB. What the configuration does not say counts nothing.
     """
     asked = options.get("n_ctx")
     tokens = asked if isinstance(asked, int) else min(model.context_length or TOGETHER, DEFAULT_CONTEXT)
-    kept = 0 if model.task == EMBED else tokens * _kept(model)
-    computed = (TOGETHER if model.task == EMBED else tokens) * _computed(model)
-    return (weights + (kept + computed) * element) * 11 // 10 + _PROGRAM
+    cached = 0 if model.task == EMBED else tokens
+    together = TOGETHER if model.task == EMBED else tokens
+    each = _kept(model) * element
+    weights, tier = weights_part(model, variant)
+    parts = (
+        _loaded(weights, stored, element),
+        MemoryPart(name="cache", bytes=cached * each, sum=f"{cached} tokens × {each} B"),
+        MemoryPart(
+            name="compute", bytes=together * _computed(model) * element, sum=f"{together} tokens"
+        ),
+    )
+    spare = sum(part.bytes for part in parts) // 10 + _PROGRAM
+    overhead = MemoryPart(name="overhead", bytes=spare, sum=f"a tenth and {human_bytes(_PROGRAM)}")
+    return MemoryNeed(tier=tier, parts=(*parts, overhead))
+
+
+def _loaded(weights: MemoryPart, stored: int, element: int) -> MemoryPart:
+    """The weights as they are computed with."""
+    if stored == element:
+        return weights
+    size = weights.bytes * element // stored
+    said = f"{human_bytes(weights.bytes)} in files, × {element}/{stored}"
+    return weights.model_copy(update={"bytes": size, "sum": said})
 
 
 def _kept(model: Model) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from modelhub.errors import RuntimeNotInstalled
 from modelhub.facts import Device, Model, Variant
 from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support
-from modelhub.runtimes.transformers.memory import EMBED, predicted_bytes
+from modelhub.runtimes.transformers.memory import EMBED, predicted_need
 from modelhub.runtimes.transformers.options import TransformersOptions
 from modelhub.runtimes.transformers.steps import unknown_steps
 from modelhub.tasks import build_request
@@ -53,9 +53,7 @@ class TransformersRuntime(Runtime):
         """See `memory.py`."""
         stored = _STORED.get(str(variant.precision), 2)
         computed = _BYTES.get(str(options.get("dtype")), 4 if device.kind == "cpu" else stored)
-        return Footprint(
-            total=predicted_bytes(model, variant.bytes * computed // stored, computed, options)
-        )
+        return Footprint.of(predicted_need(model, variant, stored, computed, options))
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         build_request(TransformersOptions, **options)
