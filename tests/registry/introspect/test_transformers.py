@@ -49,6 +49,7 @@ def test_details_are_named_as_those_of_gguf_models():
         "model_class": "LlamaForCausalLM",
         "tokenizer": "PreTrainedTokenizerFast",
         "chat_template": "{{ messages }}",
+        "generation": {"eos_token_id": [2]},
     }
     assert said(found, "model:tiny-chat", "task") == {"text-generation": 80}
     assert said(found, "model:tiny-chat", "context_length") == {2048: 80}

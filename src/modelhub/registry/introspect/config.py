@@ -112,7 +112,6 @@ def model_details(config: Fields, tokenizer: Fields) -> JsonDict:
         found["sliding_window"] = config.whole("sliding_window")
     found["model_class"] = next(iter(config.texts("architectures")), None)
     found["tokenizer"] = tokenizer.text("tokenizer_class")
-    found["quantization"] = config.object("quantization_config").text("quant_method")
     return {name: value for name, value in found.items() if value is not None}
 
 

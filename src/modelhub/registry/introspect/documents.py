@@ -51,6 +51,11 @@ class Fields:
         """A whole number, or a list of them, with an entry a layer."""
         return self._first(names, "a whole number", lambda value: _is_whole(value) or _are_whole(value))
 
+    def number(self, *names: str, most: float) -> float | None:
+        """A number from 0 to `most`."""
+        found = self._first(names, f"a number from 0 to {most:g}", lambda value: _is_number(value, most))
+        return None if found is None else float(found)
+
     def text(self, *names: str, most: int = MAX_TEXT) -> str | None:
         """A text of at most `most` characters; of one line, unless it may be longer than `MAX_TEXT`."""
         found: str | None = self._first(
@@ -147,6 +152,10 @@ def is_plain(text: str) -> bool:
 
 def _is_whole(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MAX_WHOLE
+
+
+def _is_number(value: Any, most: float) -> bool:
+    return type(value) in (int, float) and 0 <= value <= most  # which nan is not
 
 
 def _are_whole(value: Any) -> bool:

@@ -7,7 +7,15 @@ from itertools import islice
 from modelhub.facts import FileKind, RepoFile, RepoListing
 from modelhub.refs import RepoPath
 
-__all__ = ["MAX_FILE", "MAX_FILES", "MAX_TOTAL", "classify", "metadata_wanted", "tokenizer_files"]
+__all__ = [
+    "MAX_FILE",
+    "MAX_FILES",
+    "MAX_TOTAL",
+    "classify",
+    "is_processor",
+    "metadata_wanted",
+    "tokenizer_files",
+]
 
 MAX_FILE = 16 << 20
 """The largest metadata file that is read. Shard indexes of the largest models have 9 MB."""
@@ -32,6 +40,7 @@ _TOKENIZER = re.compile(
 _CONFIG = re.compile(
     r"(?:.+_)?config\.json|config_sentence_transformers\.json|configuration\.json|modules\.json"
 )
+_PROCESSOR = re.compile(r"(?:(?:image_|video_)?preprocessor|processor|feature_extractor)_config\.json")
 _METADATA = re.compile(r"(?:modular_)?model_index\.json|.+\.index(?:\.\w+)?\.json")
 _CARD = re.compile(r"readme\.md|(?:license|licence|copying|notice)(?:\.(?:md|txt))?|use_policy\.md")
 
@@ -74,6 +83,11 @@ def tokenizer_files(files: Iterable[RepoFile], folder: str) -> tuple[RepoFile, .
         if file.path.folder in folders and classify(file.path) is FileKind.TOKENIZER
     )
     return tuple(islice(found, MAX_TOKENIZER))
+
+
+def is_processor(file: RepoFile) -> bool:
+    """Whether a file says how images, sounds or videos are made into what a model reads."""
+    return bool(_PROCESSOR.fullmatch(file.path.name))
 
 
 def _describes(file: RepoFile) -> bool:

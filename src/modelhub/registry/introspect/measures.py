@@ -8,11 +8,10 @@ from modelhub.formats.safetensors import DTYPES
 from modelhub.refs import Precision
 from modelhub.registry.introspect.base import FROM_CONFIG, FROM_HEADER, FROM_NAME
 from modelhub.registry.introspect.documents import Documents, Fields
+from modelhub.registry.introspect.quantization import Packing, count_packed, find_packing
 from modelhub.registry.introspect.weights import WeightSet
 
-__all__ = ["Measure", "measure", "name_candidates", "quantization"]
-
-_BITS = {2: Precision.INT2, 3: Precision.INT3, 4: Precision.INT4, 8: Precision.INT8}
+__all__ = ["Measure", "measure", "name_candidates"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +27,11 @@ class Measure:
 def measure(documents: Documents, weights: WeightSet, config: Fields) -> Measure:
     """What is known of a set of weights beside this `config.json`."""
     headers = _headers(documents, weights)
-    counted = len(headers) == len(weights.files) and not config.object("quantization_config")
-    parameters = _parameters(headers) if counted else None
-    return Measure(*_precision(weights, config, headers), parameters)
-
-
-def quantization(config: Fields) -> Precision | None:
-    """The precision of weights that are packed, which their dtype does not tell."""
-    packed = config.object("quantization_config")
-    if not packed:
-        return None
-    method = packed.text("quant_method") or ""
-    if precision := Precision.parse(method):
-        return precision
-    if packed.flag("load_in_4bit", "_load_in_4bit"):
-        return Precision.INT4
-    if packed.flag("load_in_8bit", "_load_in_8bit"):
-        return Precision.INT8
-    return _BITS.get(packed.whole("bits", "w_bit") or 0)
+    packing = find_packing(documents, config)
+    parameters = None
+    if len(headers) == len(weights.files):
+        parameters = count_packed(packing, headers) if packing else _parameters(headers)
+    return Measure(*_precision(weights, config, packing, headers), parameters)
 
 
 def name_candidates(kind: str, mark: str, precision: Precision | None) -> list[str]:
@@ -64,10 +50,13 @@ def _headers(documents: Documents, weights: WeightSet) -> list[SafetensorsHeader
 
 
 def _precision(
-    weights: WeightSet, config: Fields, headers: Sequence[SafetensorsHeader]
+    weights: WeightSet,
+    config: Fields,
+    packing: Packing | None,
+    headers: Sequence[SafetensorsHeader],
 ) -> tuple[Precision | None, str, int]:
-    if packed := quantization(config):
-        return packed, f"{config.name}: quantization_config", FROM_CONFIG
+    if packing and packing.precision:
+        return packing.precision, packing.source, FROM_CONFIG
     if counts := _elements(headers):
         most = max(counts, key=lambda dtype: counts[dtype])
         return DTYPES[most][1], f"{weights.files[0].path}: dtypes", FROM_HEADER
@@ -78,7 +67,7 @@ def _precision(
 
 
 def _parameters(headers: Sequence[SafetensorsHeader]) -> int | None:
-    """Numbers that were learnt. Packed ones cannot be counted, and whole numbers are positions."""
+    """Numbers that were learnt; whole ones are positions."""
     return sum(count for dtype, count in _elements(headers).items() if DTYPES[dtype][1]) or None
 
 

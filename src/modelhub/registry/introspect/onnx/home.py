@@ -22,15 +22,16 @@ from modelhub.registry.introspect.embedding import (
     embedding_details,
     read_modules,
 )
-from modelhub.registry.introspect.files import TEMPLATES, tokenizer_files
+from modelhub.registry.introspect.files import TEMPLATES, is_processor, tokenizer_files
+from modelhub.registry.introspect.generation import generation_details
 from modelhub.registry.introspect.onnx.groups import GraphSet
+from modelhub.registry.introspect.quantization import find_packing, packing_details
 from modelhub.registry.introspect.ranking import ranking_details
 from modelhub.registry.introspect.weights import inside
 
 __all__ = ["Home"]
 
 _CONFIG = re.compile(r"(?:config|generation_config|genai_config)\.json")
-_PROCESSOR = re.compile(r"(?:(?:video_)?preprocessor|processor|feature_extractor)_config\.json")
 
 
 @dataclass
@@ -92,7 +93,7 @@ class Home:
         templates = self.files.get(inside(self.folder, TEMPLATES), [])
         made = (
             self._component("config", _named(here, _CONFIG)),
-            self._component("processor", _named(here, _PROCESSOR)),
+            self._component("processor", filter(is_processor, here)),
             self._component("tokenizer", tokenizer_files((*here, *templates), self.folder)),
         )
         return tuple(part for part in made if part.files)
@@ -102,6 +103,9 @@ class Home:
         if self.config is None:
             return {}
         details = model_details(self.config, self.tokenizer) | task_details(task, self.config)
+        details |= packing_details(find_packing(self.documents, self.config))
+        if settings := generation_details(self.documents, self.folder):
+            details["generation"] = settings
         if task == RANK:
             details |= ranking_details(self.documents, self.config)
         if self.template is not None:

@@ -28,7 +28,9 @@ from modelhub.registry.introspect.embedding import (
     module_files,
     read_modules,
 )
+from modelhub.registry.introspect.generation import generation_details
 from modelhub.registry.introspect.naming import repository_name
+from modelhub.registry.introspect.quantization import find_packing, packing_details
 from modelhub.registry.introspect.ranking import library_task, ranking_details
 from modelhub.registry.introspect.transformers.variants import Variants
 from modelhub.registry.introspect.weights import (
@@ -102,7 +104,7 @@ class _Description:
         if not variants:
             return None
         task, subtask = tasks[0].task, subtask_of(tasks)
-        details = self._details(config, tokenizer, code, template) | task_details(task, config)
+        details = self._details(folder, config, tokenizer, code, template) | task_details(task, config)
         if task == RANK:
             details |= ranking_details(self.documents, config)
         if task == EMBED:
@@ -149,8 +151,13 @@ class _Description:
         self.warned += made.warnings
         return variants
 
-    def _details(self, config: Fields, tokenizer: Fields, code: Code, template: str | None) -> JsonDict:
+    def _details(
+        self, folder: str, config: Fields, tokenizer: Fields, code: Code, template: str | None
+    ) -> JsonDict:
         details = model_details(config, tokenizer)
+        details |= packing_details(find_packing(self.documents, config))
+        if settings := generation_details(self.documents, folder):
+            details["generation"] = settings
         if template is not None:
             details["chat_template"] = template
         if code.elsewhere:

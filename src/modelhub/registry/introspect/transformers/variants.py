@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from modelhub.facts import Component, Evidence, RepoFile, RepoWarning, Variant
 from modelhub.registry.introspect.documents import Documents, Fields
-from modelhub.registry.introspect.files import tokenizer_files
+from modelhub.registry.introspect.files import is_processor, tokenizer_files
 from modelhub.registry.introspect.measures import Measure, measure, name_candidates
 from modelhub.registry.introspect.naming import unique
 from modelhub.registry.introspect.weights import PICKLED, WeightSet, inside
@@ -53,6 +53,7 @@ class Variants:
             self._component(
                 "tokenizer", tokenizer_files(self.documents.listing.files, self.folder), self.folder
             ),
+            self._component("processor", self._processor(), self.folder),
             self._component("code", self.code, ""),
         )
         return Variant(
@@ -68,6 +69,9 @@ class Variants:
         return Component(
             name=name, repo=listing.repo.id, commit=listing.commit, files=files, folder=folder
         )
+
+    def _processor(self) -> tuple[RepoFile, ...]:
+        return tuple(filter(is_processor, self.documents.files_in(self.folder)))
 
     def _format(self, weights: WeightSet) -> str:
         """What a runtime must be able to read: one pickle among the files makes it pickles."""
