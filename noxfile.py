@@ -51,8 +51,9 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, PostgreSQL included. Arguments go to pytest."""
     install_for_tests(session)
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "report")
+    # A file's tests share what is slow to make, so they stay together.
+    at_once = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
+    session.run("pytest", *at_once, "--cov=modelhub", *session.posargs)
 
 
 @nox.session

@@ -41,6 +41,7 @@ from modelhub.facts import (
     RepoId,
     RepoListing,
     RepoRecord,
+    RepoRef,
     Report,
     RepoWarning,
     RuntimeView,
@@ -205,6 +206,7 @@ SAMPLES = (
         created_at=NOW,
         last_synced_at=NOW,
     ),
+    RepoRef(name="main", commit=COMMIT, first_seen_at=NOW, last_seen_at=NOW),
     Report(
         repo=REPO.id,
         source="huggingface",

@@ -41,7 +41,7 @@ def numpy_file() -> bytes:
         (archive("archive/data.pkl", "archive/version"), Content.TORCH),
         (archive("weights.npy"), Content.ZIP),
         (archive(), Content.ZIP),
-        (gzip.compress(b"x"), Content.GZIP),
+        (gzip.compress(b"x", mtime=0), Content.GZIP),
         (numpy_file(), Content.NUMPY),
         (b"\x89HDF\r\n\x1a\n\0\0", Content.HDF5),
         (b"tjgg\x03\0\0\0", Content.GGML),
