@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent
 GROUPS = nox.project.load_toml(ROOT / "pyproject.toml")
 CONSTRAINTS = ROOT / "constraints.txt"
 
+# In as many processes as there are cores; a file's tests share what is slow to make, and stay together.
+AT_ONCE = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
@@ -51,9 +54,14 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, PostgreSQL included. Arguments go to pytest."""
     install_for_tests(session)
-    # A file's tests share what is slow to make, so they stay together.
-    at_once = ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile"]
-    session.run("pytest", *at_once, "--cov=modelhub", *session.posargs)
+    session.run("pytest", *AT_ONCE, *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Which branches the tests reach. Takes three times as long: parsers are slow when they are watched."""
+    install_for_tests(session)
+    session.run("pytest", *AT_ONCE, "--cov=modelhub", *session.posargs)
 
 
 @nox.session
