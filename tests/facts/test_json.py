@@ -27,6 +27,9 @@ from modelhub.facts import (
     JobStatus,
     KeptFile,
     LicensePolicy,
+    MemoryNeed,
+    MemoryPart,
+    MemoryTier,
     Model,
     ModelEntry,
     ModelPage,
@@ -68,6 +71,7 @@ MODEL = Model(
     name="a", task="text-generation", category="llm", details={"layers": [1, None]}, variants=(VARIANT,)
 )
 WARNING = RepoWarning(code="gated", text="ask first")
+NEEDED = MemoryPart(name="weights", bytes=2_000, sum="tensors")
 EVIDENCE = Evidence(subject="a", key="license", value={"is": ["mit", 1.5]}, evidence="card", trust=30)
 ENTRY = ModelEntry(repo=REPO.id, source=REPO.source, commit=COMMIT, name="a", task=MODEL.task)
 PLANNED = PlannedFile(
@@ -206,6 +210,8 @@ SAMPLES = (
         created_at=NOW,
         last_synced_at=NOW,
     ),
+    NEEDED,
+    MemoryNeed(tier=MemoryTier.HEADER, parts=(NEEDED,)),
     RepoRef(name="main", commit=COMMIT, first_seen_at=NOW, last_seen_at=NOW),
     Report(
         repo=REPO.id,
