@@ -84,9 +84,17 @@ def test_a_local_folder_is_read_alike(hub, server, repository):
 @pytest.mark.parametrize(
     "damaged", [b"", b"<!doctype html>", b"\x08\x0a\x3a\xff\xff\xff\xff\x7f" + bytes(99)]
 )
-def test_a_graph_that_lies_is_refused_by_name(hub, server, repository, damaged):
+def test_a_graph_that_lies_is_passed_over_by_name(hub, server, repository, damaged):
     bad = shutil.copytree(repository, repository.with_name("bad"))
     (bad / "onnx/model.onnx").write_bytes(damaged)
     server.push(DEPTH, bad)
+    report = hub.inspect(DEPTH)
+    (warning,) = report.warnings
+    assert warning.code == "header.damaged"
+    assert warning.text.startswith("onnx/model.onnx: ")
+    assert {variant.name for variant in report.models[0].variants} == {"fp16", "q4"}
+    alone = shutil.copytree(bad, bad.with_name("alone"), ignore=shutil.ignore_patterns("*_*.onnx*"))
+    server.push(DEPTH, alone)
     with pytest.raises(FormatError, match=r"onnx/model\.onnx"):
-        hub.inspect(DEPTH)
+        hub.sync(DEPTH)
+    assert hub.inspect(DEPTH) == report

@@ -65,7 +65,7 @@ def test_sync_reads_headers_and_no_more_of_the_weights(hub, server, zoo_gguf):
     assert hub.repos()[0].sync_status is SyncStatus.COMPLETED
     (job,) = hub.jobs.list()
     assert (job.kind, job.status) == (JobKind.REPO_SYNC, JobStatus.SUCCEEDED)
-    assert str(job).endswith("succeeded, 1 of 1 files")
+    assert str(job).endswith("succeeded, 4 of 4 files")
 
 
 def test_planning_opens_no_socket(hub, server, no_sockets):

@@ -13,8 +13,8 @@ from .gguf_writer import write_gguf
 from .repos import COMMITTED_GGUF, REPOSITORY
 
 
-def quantize(source: Path, target: Path) -> None:
-    """The source's tensors as llama.cpp's q4_k_m mixture: q4_k, and q6_k where it matters most.
+def quantize(source: Path, target: Path, name: str = "Q4_K_M") -> None:
+    """The source's tensors as one of llama.cpp's mixtures, such as q4_k, and q6_k where it matters most.
 
     Raises:
         RuntimeError: llama.cpp refused; what it had to say about it is on stderr.
@@ -22,7 +22,7 @@ def quantize(source: Path, target: Path) -> None:
     silent = llama_cpp.llama_log_callback(lambda _level, _text, _data: None)
     llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M
+    params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{name}")
     params.nthread = 1
     paths = (str(source).encode(), str(target).encode())
     status = llama_cpp.llama_model_quantize(*paths, ctypes.byref(params))

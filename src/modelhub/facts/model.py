@@ -1,6 +1,6 @@
 """What is in a repository: models, their variants, the components of each."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import Field, computed_field
@@ -80,6 +80,11 @@ class Variant(SummedFact):
         """Higher is better, by precision; an unknown precision is the lowest."""
         precision = Precision.parse(self.precision or "")
         return precision.quality if precision else 0
+
+    def without(self, names: Collection[str]) -> "Variant":
+        """The variant with none of the components of these names."""
+        kept = tuple(part for part in self.components if part.name not in names)
+        return self if kept == self.components else self.model_copy(update={"components": kept})
 
     def files(self) -> Iterable[tuple[Component, RepoFile]]:
         """Every file with its component."""

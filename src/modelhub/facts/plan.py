@@ -16,7 +16,7 @@ class RuntimeView(Fact):
 
     `usable` is false when its libraries are missing or it cannot run here; `reason` says why and
     `install` is the command that would make it usable. An `explicit` runtime is taken only when a
-    caller names it.
+    caller names it. Components called as in `unused` it does not need.
     """
 
     name: str
@@ -24,6 +24,7 @@ class RuntimeView(Fact):
     formats: tuple[str, ...]
     priority: int = 0
     explicit: bool = False
+    unused: tuple[str, ...] = ()
     usable: bool = True
     reason: str = ""
     install: str = ""

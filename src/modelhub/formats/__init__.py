@@ -4,7 +4,16 @@ Every reader refuses with `FormatError` what is damaged, lying or hostile, befor
 time or memory (rows 3, 9, 10 and 20 of the threat table in docs/explanation/security.md).
 """
 
-from modelhub.formats.gguf import ArraySummary, GGUFHeader, GGUFTensor, read_gguf
+from modelhub.formats.gguf import (
+    HEAD_BYTES,
+    ArraySummary,
+    GGUFHeader,
+    GGUFTable,
+    GGUFTensor,
+    TablePlace,
+    read_gguf,
+    read_gguf_table,
+)
 from modelhub.formats.onnx import ONNXHeader, ONNXValue, read_onnx
 from modelhub.formats.reader import RangeReader
 from modelhub.formats.safetensors import (
@@ -16,16 +25,20 @@ from modelhub.formats.safetensors import (
 from modelhub.formats.sniff import Content, sniff
 
 __all__ = [
+    "HEAD_BYTES",
     "ArraySummary",
     "Content",
     "GGUFHeader",
+    "GGUFTable",
     "GGUFTensor",
     "ONNXHeader",
     "ONNXValue",
     "RangeReader",
     "SafetensorsHeader",
     "SafetensorsTensor",
+    "TablePlace",
     "read_gguf",
+    "read_gguf_table",
     "read_index",
     "read_onnx",
     "read_safetensors",

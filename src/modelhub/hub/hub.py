@@ -172,7 +172,7 @@ class Hub(Upkeep):
         ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show)
-            plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {})
+            plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {}, whole=True)
             return self._serving.pull(target, plan, call, show)
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:

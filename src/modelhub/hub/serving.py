@@ -87,14 +87,25 @@ class Serving:
         if device is not None:
             choose_device(devices(), device)
 
-    def plan(self, target: Target, wish: Wish, device: str | None, options: Mapping[str, Any]) -> Plan:
-        """What would run. Opens no socket."""
+    def plan(
+        self,
+        target: Target,
+        wish: Wish,
+        device: str | None,
+        options: Mapping[str, Any],
+        *,
+        whole: bool = False,
+    ) -> Plan:
+        """What would run. Opens no socket.
+
+        A `whole` plan has every component, even those that the runtime does not use.
+        """
         self.check_names(wish.runtime, None)
         where = choose_device(devices(), device)
         companions = metadata_wanted(self.resolver.listing(target))
         files = [file for model in target.report.models for v in model.variants for _, file in v.files()]
         present = self.store.present({f.sha256 for f in (*files, *companions) if f.sha256})
-        offers = list(self._offers(target, wish, where, options))
+        offers = list(self._offers(target, wish, where, options, whole=whole))
         plan = make_plan(target.report, wish, offers, where, present.__contains__, companions)
         if plan.runtime is not None:
             self.runtimes.load(plan.runtime).check_options(options)
@@ -104,12 +115,20 @@ class Serving:
         return self.licenses.marked(target.report, plan)
 
     def _offers(
-        self, target: Target, wish: Wish, device: Device, options: Mapping[str, Any]
+        self,
+        target: Target,
+        wish: Wish,
+        device: Device,
+        options: Mapping[str, Any],
+        *,
+        whole: bool,
     ) -> Iterator[Offer]:
         pairs = candidates(target.report, wish)
         for view in self.runtimes.views():
             if view.tasks:  # else it is broken, and says so where runtimes are listed
-                yield from (self._offer(wish, view, *pair, device, options) for pair in pairs)
+                unused = () if whole else view.unused
+                for model, variant in pairs:
+                    yield self._offer(wish, view, model, variant.without(unused), device, options)
 
     def _offer(
         self,

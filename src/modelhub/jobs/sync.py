@@ -3,20 +3,19 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha1
 from importlib.metadata import version
 
 from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
 from modelhub.facts import RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
 from modelhub.jobs.engine import JobContext
-from modelhub.jobs.headers import read_headers
+from modelhub.jobs.headers import read_headers, refuse_damage
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import Registry, Transaction
 from modelhub.registry.introspect import (
     READER,
     Findings,
-    Metadata,
     classify,
     introspect,
     metadata_wanted,
@@ -119,8 +118,10 @@ class Syncer:
         """The digests of its small files, and what is in the repository."""
         digests = self._metadata(source, listing, context)
         files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
-        headers = read_headers(source, listing, context)
-        return digests, introspect(listing, Metadata(files=files, headers=headers))
+        metadata = replace(read_headers(source, listing, context), files=files)
+        findings = introspect(listing, metadata)
+        refuse_damage(findings, metadata)
+        return digests, findings
 
     def _is_read(self, listing: RepoListing) -> bool:
         """Whether reading this commit would find what is known already: it cannot have changed."""

@@ -175,7 +175,8 @@ class Runtime(ABC):
     `explicit` runtime is taken only when a caller names it; one that is `isolated` is loaded in a
     process of its own, whatever the Hub's host, because what it does to its process is not to be
     shared; `response_formats` are those to which it can bind the answer of a chat (`json_object`,
-    `json_schema`): a request for another is never ignored, but refused.
+    `json_schema`): a request for another is never ignored, but refused; `unused` are components that
+    it does without where a variant has them: what it gets to load is the variant without them.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -188,6 +189,7 @@ class Runtime(ABC):
     explicit: ClassVar[bool] = False
     isolated: ClassVar[bool] = False
     response_formats: ClassVar[tuple[str, ...]] = ()
+    unused: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def load(self, bundle: Bundle, device: Device, options: Mapping[str, Any], parts: Parts) -> Instance:

@@ -191,6 +191,7 @@ def _view(runtime: Runtime, reason: str = "", install: str = "") -> RuntimeView:
         formats=runtime.formats,
         priority=runtime.priority,
         explicit=runtime.explicit,
+        unused=runtime.unused,
         usable=not reason,
         reason=reason,
         install=install,

@@ -115,9 +115,10 @@ def test_of_many_shards_only_the_first_is_read():
 
 
 def test_a_variant_that_lacks_a_shard_is_left_out():
-    files = {path: size for path, size in SHARDS.items() if "00002" not in path} | {"Big-Q4_0.gguf": 7}
+    files = {path: size for path, size in SHARDS.items() if "00002" not in path}
+    files["Big-Q4_K_M.gguf"] = 7
     found = find(files)
-    assert [variant.name for variant in only_model(found).variants] == ["q4_0"]
+    assert [variant.name for variant in only_model(found).variants] == ["q4_k_m"]
     assert codes(found) == ["shards.missing"]
     assert "big/Big-Q8_0-00001-of-00003.gguf: 1 of 3 shards are missing (2)" in found.warnings[0].text
 

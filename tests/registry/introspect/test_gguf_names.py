@@ -5,7 +5,7 @@ import pytest
 from modelhub.registry.introspect import headers_wanted
 
 from .build import chat, find, header, listing
-from .found import only_model, said
+from .found import only_model
 
 
 def test_a_folder_for_each_quantization_is_one_model():
@@ -17,7 +17,8 @@ def test_a_folder_for_each_quantization_is_one_model():
                 "UD-Q4_K_XL/Big-UD-Q4_K_XL.gguf": 20,
                 "Big-Q4_K_M.gguf": 10,
                 "Q2_K/big.gguf": 5,
-            }
+            },
+            {},
         )
     )
     assert [(v.name, v.precision, v.components[0].folder) for v in model.variants] == [
@@ -59,12 +60,8 @@ def test_the_same_name_at_several_places_is_still_told_apart():
 
 
 def test_a_precision_that_no_name_says_comes_from_the_header():
-    found = find({"m.gguf": 50, "m-q4.gguf": 20, "m-Q8_0.gguf": 10})
-    assert headers_wanted(listing({"m.gguf": 50, "m-q4.gguf": 20, "m-Q8_0.gguf": 10})) == (
-        "m-Q8_0.gguf",
-        "m-q4.gguf",
-        "m.gguf",
-    )
+    files = {"m.gguf": 50, "m-q4.gguf": 20, "m-Q8_0.gguf": 10}
+    found = find(files, {"m.gguf": header(more=chat), "m-q4.gguf": header(more=chat)})
     assert {(v.name, v.precision) for v in only_model(found).variants} == {
         ("q8_0", "q8_0"),
         ("q4_k_m", "q4_k_m"),
@@ -72,12 +69,6 @@ def test_a_precision_that_no_name_says_comes_from_the_header():
     }
     unknown = only_model(find(["m.gguf"], {})).variants[0]
     assert (unknown.name, unknown.precision) == ("m", None)
-
-
-def test_name_and_header_may_contradict_each_other():
-    found = find(["m-Q8_0.gguf"])
-    assert said(found, "variant:tiny-chat:q8_0", "precision") == {"q8_0": 50, "q4_k_m": 100}
-    assert only_model(found).variants[0].precision == "q8_0"
 
 
 def test_several_models_in_one_repository():

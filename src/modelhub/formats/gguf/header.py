@@ -1,10 +1,11 @@
 """What a GGUF file says of itself, as values."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from modelhub.formats.ggml import FILE_TYPES, GGML_TYPES, GUESSED
+from modelhub.formats.ggml import FILE_TYPES, GUESSED
+from modelhub.formats.gguf.mix import mixed_precision
+from modelhub.formats.gguf.tensor import GGUFTensor
 from modelhub.refs import Precision
 
 __all__ = ["ArraySummary", "GGUFHeader", "GGUFTensor", "Scalar", "Value"]
@@ -23,34 +24,11 @@ Value = Scalar | tuple[Scalar, ...] | ArraySummary
 
 
 @dataclass(frozen=True, slots=True)
-class GGUFTensor:
-    """One row of the tensor table.
-
-    `shape` is as ggml stores it, the fastest dimension first; `type` is ggml's name (`Q4_K`);
-    `offset` counts bytes from the header's `data_start`; `nbytes` is the tensor's size.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    type: str
-    offset: int
-    nbytes: int
-
-    @property
-    def elements(self) -> int:
-        """How many numbers it holds."""
-        count = 1
-        for length in self.shape:
-            count *= length
-        return count
-
-
-@dataclass(frozen=True, slots=True)
 class GGUFHeader:
     """What a GGUF file says of itself.
 
-    `metadata` has every key; long arrays (a tokenizer's) are an `ArraySummary`. `header_bytes` is
-    where the tensor table ends, `data_start` where the tensors begin. Texts may hold anything: a
+    `metadata` has every key; long arrays (a tokenizer's) are an `ArraySummary`. `table_start` and
+    `header_bytes` are where the tensor table begins and ends, `data_start` where the tensors begin. Texts may hold anything: a
     stranger wrote them.
     """
 
@@ -58,6 +36,7 @@ class GGUFHeader:
     metadata: Mapping[str, Value]
     tensors: tuple[GGUFTensor, ...]
     alignment: int
+    table_start: int
     header_bytes: int
     data_start: int
 
@@ -89,9 +68,18 @@ class GGUFHeader:
 
     @property
     def precision(self) -> Precision | None:
-        """By `file_type`; without one, the type that most elements have."""
-        known = FILE_TYPES.get(-1 if self.file_type is None else self.file_type)
-        return known or _dominant(self.tensors)
+        """By `file_type`; without one, by the tensors' types."""
+        return self.stated_precision or self.mix
+
+    @property
+    def stated_precision(self) -> Precision | None:
+        """What `file_type` means; `None` where it does not say."""
+        return FILE_TYPES.get(-1 if self.file_type is None else self.file_type)
+
+    @property
+    def mix(self) -> Precision | None:
+        """The precision by the tensors' own types."""
+        return mixed_precision(self.tensors)
 
     @property
     def split_no(self) -> int:
@@ -129,12 +117,3 @@ class GGUFHeader:
         if isinstance(value, ArraySummary):
             return value.count
         return len(value) if isinstance(value, tuple) else None
-
-
-def _dominant(tensors: tuple[GGUFTensor, ...]) -> Precision | None:
-    precisions = {kind.name: kind.precision for kind in GGML_TYPES.values()}
-    counts: Counter[Precision] = Counter()
-    for tensor in tensors:
-        if precision := precisions[tensor.type]:
-            counts[precision] += tensor.elements
-    return max(counts, key=lambda precision: counts[precision], default=None)

@@ -9,7 +9,7 @@ from modelhub.formats.ggml import GGML_TYPES, GGMLType
 from modelhub.formats.gguf.header import ArraySummary, GGUFHeader, GGUFTensor, Scalar, Value
 from modelhub.formats.reader import RangeReader
 
-__all__ = ["read_gguf"]
+__all__ = ["Parser", "read_gguf"]
 
 MAGIC = b"GGUF"
 MAX_METADATA = 1 << 12
@@ -60,26 +60,29 @@ def read_gguf(reader: RangeReader) -> GGUFHeader:
     Raises:
         FormatError: for anything that is damaged, lying, hostile or not known here.
     """
-    return _Parser(reader).header()
+    return Parser(reader).header()
 
 
-class _Parser:
+class Parser:
+    """Reads one header, forward; its methods stand where in the file they begin."""
+
     def __init__(self, reader: RangeReader) -> None:
         self.reader = reader
         self.elements_left = KEPT_ELEMENTS
         self.strings_left = MAX_STRINGS
 
     def header(self) -> GGUFHeader:
-        version, tensor_count, pair_count = self._preamble()
+        """The whole header, from the file's beginning."""
+        version, tensor_count, pair_count = self.preamble()
         metadata = self._metadata(pair_count)
         alignment = self._alignment(metadata)
-        tensors = self._tensors(tensor_count, alignment)
+        table_start = self.reader.position
+        tensors, data_start = self.table(tensor_count, alignment)
         header_bytes = self.reader.position
-        data_start = -(-header_bytes // alignment) * alignment
-        self._check_places(tensors, data_start)
-        return GGUFHeader(version, metadata, tensors, alignment, header_bytes, data_start)
+        return GGUFHeader(version, metadata, tensors, alignment, table_start, header_bytes, data_start)
 
-    def _preamble(self) -> tuple[int, int, int]:
+    def preamble(self) -> tuple[int, int, int]:
+        """The file's first 24 bytes: version, how many tensors, how many metadata keys."""
         magic = self.reader.peek(4)
         if magic != MAGIC:
             raise self._error(f"not a GGUF file: it begins with {magic!r}")
@@ -91,6 +94,13 @@ class _Parser:
         self._check_count(tensor_count, MAX_TENSORS, _LEAST_TENSOR, "tensors")
         self._check_count(pair_count, MAX_METADATA, _LEAST_PAIR, "metadata keys")
         return version, tensor_count, pair_count
+
+    def table(self, count: int, alignment: int) -> tuple[tuple[GGUFTensor, ...], int]:
+        """The table of `count` tensors, from its beginning; and where in the file the data starts."""
+        tensors = self._tensors(count, alignment)
+        data_start = -(-self.reader.position // alignment) * alignment
+        self._check_places(tensors, data_start)
+        return tensors, data_start
 
     def _metadata(self, count: int) -> dict[str, Value]:
         metadata: dict[str, Value] = {}

@@ -1,10 +1,18 @@
 """From a repository's listing and metadata to its models: pure functions, a file or a folder a family."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
 from modelhub.refs import RepoPath
-from modelhub.registry.introspect.base import FROM_NAME, Family, Findings, Metadata
+from modelhub.registry.introspect.base import (
+    FROM_NAME,
+    Family,
+    Findings,
+    Metadata,
+    Sister,
+    WithSisters,
+)
 from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
 from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
@@ -21,15 +29,21 @@ __all__ = [
     "Family",
     "Findings",
     "Metadata",
+    "Sister",
+    "WithSisters",
     "classify",
     "find_families",
     "headers_wanted",
     "introspect",
     "metadata_wanted",
+    "sisters_wanted",
 ]
 
-READER = 1
+READER = 3
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
+
+MAX_DAMAGED = 20
+"""Of how many damaged weight files is told."""
 
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
@@ -48,8 +62,18 @@ def headers_wanted(listing: RepoListing) -> tuple[RepoPath, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
+def sisters_wanted(listing: RepoListing) -> tuple[Sister, ...]:
+    """The weight files of whose headers `introspect` would like to have the tensor table."""
+    families = (each for each in find_families(listing) if isinstance(each, WithSisters))
+    return tuple(sister for family in families for sister in family.sisters_wanted(listing))
+
+
 def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
-    """The models of a repository, with the evidence for them and what a person should know."""
+    """The models of a repository, with the evidence for them and what a person should know.
+
+    Weight files whose headers were refused are none of any model's, and told.
+    """
+    listing = _undamaged(listing, metadata)
     families = find_families(listing)
     found = [family.describe(listing, metadata) for family in families] or [_unknown(listing)]
     found.append(layout_findings(listing, metadata))
@@ -64,9 +88,24 @@ def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
     warnings = (
         *access_warnings(listing),
         *license_warnings(evidence, models),
+        *_damage(metadata),
         *(warning for each in found for warning in _told(each, found)),
     )
     return Findings(models, evidence, tuple(dict.fromkeys(warnings)))
+
+
+def _undamaged(listing: RepoListing, metadata: Metadata) -> RepoListing:
+    if not metadata.damaged:
+        return listing
+    files = tuple(file for file in listing.files if file.path not in metadata.damaged)
+    known = {name: getattr(listing, name) for name in RepoListing.model_fields}
+    return RepoListing(**known | {"files": files})
+
+
+def _damage(metadata: Metadata) -> Iterator[RepoWarning]:
+    for error in islice(metadata.damaged.values(), MAX_DAMAGED):
+        text = f"{error.message}; the file is passed over."
+        yield RepoWarning(code="header.damaged", text=text)
 
 
 def _told(findings: Findings, found: Iterable[Findings]) -> Iterator[RepoWarning]:

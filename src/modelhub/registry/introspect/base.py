@@ -2,13 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from modelhub.errors import FormatError
 from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
-from modelhub.formats import GGUFHeader, ONNXHeader, SafetensorsHeader
+from modelhub.formats import GGUFHeader, GGUFTable, ONNXHeader, SafetensorsHeader
 from modelhub.refs import RepoPath
 
-__all__ = ["FROM_CARD", "FROM_CONFIG", "FROM_HEADER", "FROM_NAME", "Family", "Findings", "Metadata"]
+__all__ = [
+    "FROM_CARD",
+    "FROM_CONFIG",
+    "FROM_HEADER",
+    "FROM_NAME",
+    "Family",
+    "Findings",
+    "Metadata",
+    "Sister",
+    "WithSisters",
+]
 
 FROM_HEADER, FROM_CONFIG, FROM_NAME, FROM_CARD = 100, 80, 50, 30
 """How far evidence is trusted: structure outranks names, and names outrank what people write."""
@@ -18,11 +29,14 @@ FROM_HEADER, FROM_CONFIG, FROM_NAME, FROM_CARD = 100, 80, 50, 30
 class Metadata:
     """What was read of a repository: whole small files, and the headers of weight files.
 
-    Either may lack what was asked for; a family then says less.
+    Either may lack what was asked for; a family then says less. `tables` are of files whose header
+    was read in part; `damaged` says of files why their headers were refused.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     headers: Mapping[str, GGUFHeader | ONNXHeader | SafetensorsHeader] = field(default_factory=dict)
+    tables: Mapping[str, GGUFTable] = field(default_factory=dict)
+    damaged: Mapping[str, FormatError] = field(default_factory=dict)
 
     def gguf(self, path: str) -> GGUFHeader | None:
         """The GGUF header of a file, if it was read and is one."""
@@ -49,6 +63,18 @@ class Findings:
     warnings: tuple[RepoWarning, ...] = ()
 
 
+class Sister(NamedTuple):
+    """A file of whose header the tensor table will do, since the rest is like that of others.
+
+    `like` are the files of one model, all shards in order, whose whole headers say where the table
+    is and which names it has; of a `shard` it has some of them.
+    """
+
+    path: RepoPath
+    like: tuple[RepoPath, ...]
+    shard: bool = False
+
+
 class Family(Protocol):
     """Repositories that are laid out alike. All methods are pure."""
 
@@ -67,4 +93,13 @@ class Family(Protocol):
 
     def describe(self, listing: RepoListing, metadata: Metadata) -> Findings:
         """The repository's models."""
+        ...
+
+
+@runtime_checkable
+class WithSisters(Protocol):
+    """A family that wants to know of some files no more than their tensors."""
+
+    def sisters_wanted(self, listing: RepoListing) -> tuple[Sister, ...]:
+        """The files whose tensor tables `describe` would like to have, none of `headers_wanted`."""
         ...

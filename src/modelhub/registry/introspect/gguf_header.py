@@ -122,10 +122,6 @@ def header_evidence(subject: str, path: str, header: GGUFHeader) -> Iterator[Evi
         "architecture": (_short(header.architecture), "general.architecture"),
         "context_length": (plausible(header.context_length), f"{header.architecture}.context_length"),
         "license": (_short(header.text("general.license")), "general.license"),
-        "base_model": (
-            _short(header.text("general.base_model.0.repo_url")),
-            "general.base_model.0.repo_url",
-        ),
         "chat_template": (header.chat_template is not None, "tokenizer.chat_template"),
     }
     if header.split_count == 1:

@@ -19,7 +19,7 @@ def weighed(model: Model, metadata: Metadata) -> Model:
 
 
 def _tensor_bytes(path: str, metadata: Metadata) -> int | None:
-    if gguf := metadata.gguf(path):
+    if gguf := metadata.gguf(path) or metadata.tables.get(path):
         return sum(tensor.nbytes for tensor in gguf.tensors)
     if safetensors := metadata.safetensors(path):
         return sum(tensor.end - tensor.start for tensor in safetensors.tensors)

@@ -27,6 +27,7 @@ class LlamaRuntime(Runtime):
     tasks = ("text-generation", EMBED)
     formats = ("gguf",)
     response_formats = RESPONSE_FORMATS
+    unused = ("projector",)
     distribution: ClassVar[str]
 
     @abstractmethod
