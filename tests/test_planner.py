@@ -13,7 +13,7 @@ from modelhub.errors import (
     TaskNotSupported,
     VariantNotFound,
 )
-from modelhub.facts import Component, Device, Model, RepoFile, Report, RuntimeView, Variant
+from modelhub.facts import Component, Device, MemoryNeed, Model, RepoFile, Report, RuntimeView, Variant
 from modelhub.planner import Offer, Wish, candidates, check_runtime_name, choose_device, make_plan
 from modelhub.refs import Digest, Precision
 
@@ -47,7 +47,7 @@ def offers(known: Report, *views: RuntimeView, device: Device = CPU) -> list[Off
             v,
             device,
             ok=m.task in view.tasks,
-            memory=v.bytes,
+            need=MemoryNeed.whole(v.bytes),
             reason="" if m.task in view.tasks else "no",
         )
         for view in views

@@ -33,8 +33,10 @@ from modelhub.facts import (
     Model,
     ModelEntry,
     ModelPage,
+    Passed,
     Plan,
     PlannedFile,
+    PlannedPart,
     ProcessMark,
     Progress,
     Proof,
@@ -112,6 +114,17 @@ CALLED = CallRecord(
     status=CallStatus.OK,
 )
 
+PASSED = Passed(
+    variant="fp16",
+    format="gguf",
+    precision="fp16",
+    bytes=9,
+    reason="does_not_fit",
+    text="fp16 is large",
+    needed=9,
+    free=5,
+)
+
 STORED = StoredFile(path=FILE.path, size=3, sha256=DIGEST)
 SHARED = KeptFile(path=FILE.path, size=3, sha256=DIGEST, users=("a/b",))
 CODE = CodeFile(path="own.py", size=3, sha256=DIGEST)
@@ -144,7 +157,9 @@ SAMPLES = (
     MODEL,
     WARNING,
     EVIDENCE,
+    PASSED,
     PLANNED,
+    PlannedPart(component="model", repo=REPO.id, bytes=3, fetch_bytes=1, reuse_bytes=2),
     PROOF,
     LINKED,
     VERIFIED,
@@ -173,10 +188,13 @@ SAMPLES = (
         choice=VARIANT,
         runtime=None,
         device="cpu",
-        memory=5,
+        need=MemoryNeed(tier=MemoryTier.HEADER, parts=(NEEDED,)),
         memory_free=9,
         fits=True,
         files=(PLANNED,),
+        passed=(PASSED,),
+        disk_needed=3,
+        disk_free=None,
         why=("best",),
         steps=(),
         warnings=(WARNING,),

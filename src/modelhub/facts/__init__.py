@@ -21,7 +21,14 @@ from modelhub.facts.job import Job, JobKind, JobStatus
 from modelhub.facts.licenses import LicensePolicy
 from modelhub.facts.memory import MemoryNeed, MemoryPart, MemoryTier
 from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
-from modelhub.facts.plan import Plan, PlannedFile, RuntimeView
+from modelhub.facts.plan import (
+    Passed,
+    PassedBy,
+    Plan,
+    PlannedFile,
+    PlannedPart,
+    RuntimeView,
+)
 from modelhub.facts.provenance import Provenance, WeightFile
 from modelhub.facts.removal import Forgotten, KeptFile, Removal, StoredFile
 from modelhub.facts.repo import (
@@ -66,8 +73,11 @@ __all__ = [
     "Model",
     "ModelEntry",
     "ModelPage",
+    "Passed",
+    "PassedBy",
     "Plan",
     "PlannedFile",
+    "PlannedPart",
     "ProcessMark",
     "Progress",
     "ProgressCallback",

@@ -1,11 +1,13 @@
 """What a call would do, before it does anything."""
 
 from collections.abc import Iterable
+from enum import StrEnum
 from typing import Any
 
 from pydantic import computed_field
 
 from modelhub.facts.base import Fact, SummedFact, human_bytes, table
+from modelhub.facts.memory import MemoryNeed
 from modelhub.facts.model import Component, Model, RepoWarning, Variant
 from modelhub.facts.repo import Commit
 from modelhub.refs import Digest, RepoPath
@@ -45,11 +47,49 @@ class PlannedFile(Fact):
     present: bool
 
 
+class PlannedPart(Fact):
+    """The files of one component from one repository, in bytes: all, those to fetch, those in the store."""
+
+    component: str
+    repo: str
+    bytes: int
+    fetch_bytes: int
+    reuse_bytes: int
+
+
+class PassedBy(StrEnum):
+    """Why a variant was not taken."""
+
+    DOES_NOT_FIT = "does_not_fit"
+    NO_RUNTIME = "no_runtime"
+    LICENSE = "license"
+    NEEDS_CODE = "needs_code"
+    NOT_PREFERRED = "not_preferred"
+
+
+class Passed(Fact):
+    """A variant that is better than the chosen one, or more wished for, and why it was not taken.
+
+    `needed` and `free` are bytes of memory, where it does not fit.
+    """
+
+    variant: str
+    format: str
+    precision: str | None
+    bytes: int
+    reason: PassedBy
+    text: str
+    needed: int | None = None
+    free: int | None = None
+
+
 class Plan(SummedFact):
     """Which variant would run where, what must be fetched for it, and why.
 
     A plan is a value even when nothing can run it: then `runtime` is `None` and `steps` says what
-    to do. `memory` is the predicted need and `memory_free` what the device has, in bytes.
+    to do. `need` is the predicted memory and `memory_free` what the device has, in bytes. `passed` are
+    the better variants, best quality first. `disk_needed` is what fetching and linking add to the
+    store's file system, of which `disk_free` bytes are free (`None`: it does not say).
     """
 
     repo: str
@@ -59,10 +99,13 @@ class Plan(SummedFact):
     choice: Variant
     runtime: str | None
     device: str
-    memory: int
+    need: MemoryNeed
     memory_free: int
     fits: bool
     files: tuple[PlannedFile, ...]
+    passed: tuple[Passed, ...] = ()
+    disk_needed: int = 0
+    disk_free: int | None = None
     why: tuple[str, ...]
     steps: tuple[str, ...]
     warnings: tuple[RepoWarning, ...] = ()
@@ -72,6 +115,21 @@ class Plan(SummedFact):
     def variant(self) -> str:
         """The chosen variant's name."""
         return self.choice.name
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it is predicted to take."""
+        return self.need.total
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def parts(self) -> tuple[PlannedPart, ...]:
+        """The files by component and repository."""
+        groups: dict[tuple[str, str], list[PlannedFile]] = {}
+        for file in self.files:
+            groups.setdefault((file.component, file.repo), []).append(file)
+        return tuple(_part(*key, files) for key, files in groups.items())
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -106,13 +164,37 @@ class Plan(SummedFact):
             f"run      {self.variant} on {self.runtime or 'no runtime'} ({self.device})",
             f"memory   {human_bytes(self.memory)} of {human_bytes(self.memory_free)} free"
             + ("" if self.fits else ": does not fit"),
+            f"         {self.need}",
             f"fetch    {human_bytes(self.fetch_bytes)}, reuse {human_bytes(self.reuse_bytes)}",
+            f"disk     {human_bytes(self.disk_needed)}"
+            + ("" if self.disk_free is None else f" of {human_bytes(self.disk_free)} free"),
         ]
         lines += [f"why      {reason}" for reason in self.why]
         lines += [f"! {warning.code}: {warning.text}" for warning in self.warnings]
         lines += [f"{index}. {step}" for index, step in enumerate(self.steps, 1)]
         rows = [
+            (
+                each.component,
+                *map(human_bytes, (each.bytes, each.fetch_bytes, each.reuse_bytes)),
+                each.repo,
+            )
+            for each in self.parts
+        ]
+        return "\n".join([*lines, table(("component", "size", "fetch", "reuse", "repository"), rows)])
+
+    def file_table(self) -> str:
+        """Every file, whether it is here or has to come."""
+        rows = [
             (file.component, file.path, human_bytes(file.size), "here" if file.present else "fetch")
             for file in self.files
         ]
-        return "\n".join([*lines, table(("component", "file", "size", "state"), rows)])
+        return table(("component", "file", "size", "state"), rows)
+
+
+def _part(component: str, repo: str, files: Iterable[PlannedFile]) -> PlannedPart:
+    sizes = [(file.size, file.present) for file in files]
+    here = sum(size for size, present in sizes if present)
+    every = sum(size for size, _ in sizes)
+    return PlannedPart(
+        component=component, repo=repo, bytes=every, fetch_bytes=every - here, reuse_bytes=here
+    )

@@ -93,12 +93,16 @@ class CodeGate:
 
     def refusal(self, target: Target, plan: Plan) -> RemoteCodeRefused | None:
         """Why the plan's variant may not run; its files need not be here. Asks nobody about one without code."""
-        wanted = list(_code([plan.choice]))
+        return self.variant_refusal(target, plan.choice)
+
+    def variant_refusal(self, target: Target, variant: Variant) -> RemoteCodeRefused | None:
+        """Why a variant may not run, for its code."""
+        wanted = list(_code([variant]))
         if not wanted:
             return None
         allowed = self._allowed(target)
         wrong = sorted(file.path for file in wanted if not _allows(allowed, file))
-        return _refused(plan, wrong) if wrong else None
+        return _refused(target, wrong) if wrong else None
 
     def admit(self, target: Target, plan: Plan, pulled: Snapshot) -> bool:
         """Whether the variant has code, all of which is what was allowed.
@@ -112,7 +116,7 @@ class CodeGate:
         allowed, found = self._allowed(target), _digests(pulled, wanted)
         wrong = sorted(path for path in wanted if allowed.get(path) != found.get(path, ""))
         if wrong:
-            raise _refused(plan, wrong)
+            raise _refused(target, wrong)
         return True
 
     def _allowed(self, target: Target) -> Mapping[str, Digest]:
@@ -142,11 +146,11 @@ def _digests(pulled: Snapshot, paths: Iterable[str]) -> dict[str, Digest]:
     return {file.path: file.sha256 for file in pulled.files if file.path in wanted}
 
 
-def _refused(plan: Plan, paths: Sequence[str]) -> RemoteCodeRefused:
+def _refused(target: Target, paths: Sequence[str]) -> RemoteCodeRefused:
+    repo = target.report.repo
     shown = ", ".join(paths[:5]) + (" …" if len(paths) > 5 else "")
     return RemoteCodeRefused(
-        f"{plan.repo} asks to run Python code of its own, which was not allowed at {plan.commit[:12]}: "
-        f"{shown}",
-        hint=f"Read it; then allow it for this commit: modelhub allow-code {plan.repo}",
+        f"{repo} asks to run Python code of its own, which was not allowed at {target.commit[:12]}: {shown}",
+        hint=f"Read it; then allow it for this commit: modelhub allow-code {repo}",
         files=list(paths),
     )

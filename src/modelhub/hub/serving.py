@@ -1,7 +1,7 @@
 """From a plan to an instance that answers."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -11,12 +11,15 @@ from modelhub.errors import (
     IntegrityError,
     RuntimeNotFound,
     RuntimeNotInstalled,
+    StoreFull,
 )
 from modelhub.facts import (
     Call,
     Device,
     InstanceRecord,
+    MemoryNeed,
     Model,
+    PassedBy,
     Plan,
     ProgressCallback,
     Provenance,
@@ -34,7 +37,11 @@ from modelhub.hub.pulling import Puller
 from modelhub.hub.ready import Ready, ReadyPlans
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import (
+    Blocked,
     Offer,
+    Pair,
+    Preferences,
+    Room,
     Wish,
     candidates,
     check_runtime_name,
@@ -105,8 +112,19 @@ class Serving:
         companions = metadata_wanted(self.resolver.listing(target))
         files = [file for model in target.report.models for v in model.variants for _, file in v.files()]
         present = self.store.present({f.sha256 for f in (*files, *companions) if f.sha256})
-        offers = list(self._offers(target, wish, where, options, whole=whole))
-        plan = make_plan(target.report, wish, offers, where, present.__contains__, companions)
+        preferences = Preferences.of(target.record)
+        pairs = candidates(target.report, wish, preferences.tasks)
+        plan = make_plan(
+            target.report,
+            wish,
+            list(self._offers(pairs, wish, where, options, whole=whole)),
+            where,
+            present.__contains__,
+            companions,
+            preferences=preferences,
+            blocked=dict(self._blocked(target, pairs)),
+            room=Room(self.store.free()),
+        )
         if plan.runtime is not None:
             self.runtimes.load(plan.runtime).check_options(options)
         if (refused := self.gate.refusal(target, plan)) is not None:
@@ -114,16 +132,23 @@ class Serving:
             plan = plan.model_copy(update=update)
         return self.licenses.marked(target.report, plan)
 
+    def _blocked(self, target: Target, pairs: Sequence[Pair]) -> Iterator[tuple[str, Blocked]]:
+        """The variants that the policy refuses, and those with code that nobody has allowed."""
+        for model, variant in pairs:
+            if refused := self.licenses.refusal(target.report, model, variant):
+                yield variant.name, Blocked(PassedBy.LICENSE, f"is refused: {refused.message}")
+            elif code := self.gate.variant_refusal(target, variant):
+                yield variant.name, Blocked(PassedBy.NEEDS_CODE, f"is refused: {code.message}")
+
     def _offers(
         self,
-        target: Target,
+        pairs: Sequence[Pair],
         wish: Wish,
         device: Device,
         options: Mapping[str, Any],
         *,
         whole: bool,
     ) -> Iterator[Offer]:
-        pairs = candidates(target.report, wish)
         for view in self.runtimes.views():
             if view.tasks:  # else it is broken, and says so where runtimes are listed
                 unused = () if whole else view.unused
@@ -143,20 +168,21 @@ class Serving:
         loaded = self.instances.holds(InstanceKey.of(digests, view.name, device.name, options))
         if model.task not in view.tasks:
             reason = f"{view.name} does not serve {model.task}"
-            return Offer(view, model, variant, device, ok=False, memory=0, reason=reason)
+            return Offer(view, model, variant, device, ok=False, need=MemoryNeed.whole(0), reason=reason)
         try:
             runtime = self.runtimes.load(view.name)
             support = runtime.supports(model, variant, device)
             if wish.bound is not None and wish.bound not in runtime.response_formats:
                 support = Support(ok=False, reason=cannot_bind(view.name, wish.bound))
-            memory = runtime.footprint(model, variant, device, options).total
+            footprint = runtime.footprint(model, variant, device, options)
+            need = footprint.need or MemoryNeed.whole(footprint.total)
         except (Exception, SystemExit) as error:
             # A plugin that fails here is only not to be had; the others are.
             log.exception("runtime_broken", extra={"runtime_type": view.name})
             reason = f"{view.name} is broken: {type(error).__name__}: {error}"
-            return Offer(view, model, variant, device, ok=False, memory=0, reason=reason)
+            return Offer(view, model, variant, device, ok=False, need=MemoryNeed.whole(0), reason=reason)
         reason = "" if support.ok else support.reason
-        return Offer(view, model, variant, device, support.ok, memory, reason, loaded)
+        return Offer(view, model, variant, device, support.ok, need, reason, loaded)
 
     def pull(
         self,
@@ -169,8 +195,10 @@ class Serving:
 
         Raises:
             LicenseRefused: by the Hub's policy; nothing is fetched.
+            StoreFull: there is not enough room for all of it; nothing is fetched.
         """
         self.licenses.admit(target.report, plan)
+        check_room(plan)
         what = {"model": plan.model.name, "variant": plan.variant}
         paths = (file.path for file in plan.files)
         return self.puller.pull(target, what, paths, call, on_progress)
@@ -184,7 +212,7 @@ class Serving:
         only while that is allowed.
         """
         place = InstanceKey.of((), how.runtime or "", how.device or "", how.options)
-        asked = (target.record.id, target.commit, wish, place)
+        asked = (target.record.id, target.commit, wish, Preferences.of(target.record), place)
         ready = self._ready.get(asked)
         if ready is None or not self.instances.holds(ready.key):
             ready = self._prepare(target, wish, how, call, on_progress)
@@ -309,6 +337,23 @@ def _described(ready: Ready, instance: Instance) -> InstanceRecord:
     )
 
 
+def check_room(plan: Plan) -> None:
+    """Refuse a plan for which the store's disk has no room, before anything is fetched.
+
+    Raises:
+        StoreFull: with the arithmetic.
+    """
+    if plan.fetch_bytes and plan.disk_free is not None and plan.disk_needed > plan.disk_free:
+        raise StoreFull(
+            f"{plan.repo}:{plan.variant} needs {human_bytes(plan.disk_needed)} of disk, "
+            f"{human_bytes(plan.disk_free)} are free, "
+            f"{human_bytes(plan.disk_needed - plan.disk_free)} are missing",
+            hint="Free some space, take a smaller variant, or name a store on a larger disk.",
+            need=plan.disk_needed,
+            free=plan.disk_free,
+        )
+
+
 def check_runnable(plan: Plan) -> None:
     """Refuse a plan that cannot be carried out, saying what is in the way.
 
@@ -331,7 +376,7 @@ def check_runnable(plan: Plan) -> None:
     if not plan.fits:
         raise DoesNotFit(
             f"{plan.repo}:{plan.variant} needs {human_bytes(plan.memory)}, and {plan.device} has "
-            f"{human_bytes(plan.memory_free)} free",
+            f"{human_bytes(plan.memory_free)} free ({plan.need})",
             hint="Take a smaller variant or a shorter context (options={'n_ctx': …}).",
             needed=plan.memory,
             free=plan.memory_free,

@@ -103,6 +103,16 @@ def link_modes(
     return LinkMode.HARDLINK, LinkMode.SYMLINK, LinkMode.REFLINK, LinkMode.COPY
 
 
+def copied_bytes(files: Iterable[tuple[RepoPath, int]]) -> int:
+    """What a snapshot of these paths and sizes takes beside its blobs, at most: where the file system can
+    share blocks, ONNX takes nothing.
+    """
+    listed = list(files)
+    folders = onnx_folders(path for path, _ in listed)
+    modes = ((size, link_modes(path, size, folders)) for path, size in listed)
+    return sum(size for size, first in modes if not {LinkMode.HARDLINK, LinkMode.SYMLINK} & set(first))
+
+
 def _of_onnx(path: RepoPath, with_onnx: Collection[str]) -> bool:
     if path.suffix == ".onnx" or _ONNX_DATA.search(path.lower()):
         return True

@@ -81,6 +81,10 @@ class Store:
         """The store's folder as `file:///…`."""
         return self.root.as_uri()
 
+    def free(self) -> int | None:
+        """Free bytes of its file system; `None` where that does not say."""
+        return self._folders.free()
+
     def path(self, digest: Digest) -> Path:
         """Where the blob is, or would be."""
         return self.root / layout.blob_path(digest)
