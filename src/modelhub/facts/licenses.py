@@ -18,9 +18,20 @@ from modelhub.facts.license_names import (
 )
 from modelhub.facts.model import Evidence, Model, Variant
 
-__all__ = ["CONFLICT", "UNKNOWN", "LicensePolicy", "conflicts", "license_rows", "named"]
+__all__ = [
+    "CONFLICT",
+    "OTHER",
+    "UNKNOWN",
+    "LicensePolicy",
+    "conflicts",
+    "license_rows",
+    "named",
+    "rows_by_repository",
+]
 
 CONFLICT, UNKNOWN = "license.conflict", "license.unknown"
+OTHER = "repository:"
+"""What the subjects of statements about other repositories begin with, which a repository builds on."""
 CODES = (COPYLEFT, NONCOMMERCIAL, CONFLICT, UNKNOWN)
 TEXT = 80
 """Trust of a licence's own text: where that is none of the known ones, its `other` says so. The `other` of a
@@ -47,7 +58,23 @@ def _is_about(subject: str, model: Model, variant: Variant | None) -> bool:
         return model.name == name or (model.name.startswith(f"{name}-") and rest in formats)
     if kind == "folder":
         return variant is None or any(file.path.startswith(f"{name}/") for _, file in variant.files())
+    if kind == "repository" and name:
+        return variant is None or any(part.repo == name for part in variant.components)
     return True
+
+
+def rows_by_repository(
+    rows: Iterable[Evidence], own: str, variant: Variant
+) -> Mapping[str, tuple[Evidence, ...]]:
+    """The statements of `license_rows` by the repository that they are about: each that the variant takes
+    something of, first its `own`. Different works may have different licences.
+    """
+    found: dict[str, list[Evidence]] = {own: []}
+    found |= {part.repo: [] for part in variant.components if part.repo != own}
+    for row in rows:
+        about = row.subject.removeprefix(OTHER) if row.subject.startswith(OTHER) else own
+        found.setdefault(about, []).append(row)
+    return {name: tuple(each) for name, each in found.items()}
 
 
 def named(rows: Iterable[Evidence]) -> Mapping[str, str]:

@@ -145,6 +145,10 @@ def _heading(model: Model) -> str:
     return f"{model.name}: " + ", ".join(filter(None, facts))
 
 
+def _shown(part: Component) -> str:
+    return part.name if part.files else f"{part.name} (not known)"
+
+
 def _rows(model: Model) -> Iterable[tuple[object, ...]]:
     for variant in model.variants:
         yield (
@@ -153,5 +157,5 @@ def _rows(model: Model) -> Iterable[tuple[object, ...]]:
             variant.precision or "unknown",
             f"{variant.parameters:,}" if variant.parameters else "",
             human_bytes(variant.bytes),
-            ", ".join(component.name for component in variant.components),
+            ", ".join(map(_shown, variant.components)),
         )

@@ -19,7 +19,9 @@ class SnapshotFile(Fact):
 class Snapshot(Fact):
     """A folder as its repository has it, with the files that were asked for.
 
-    `fetched_bytes` moved over the network for it; `reused_bytes` were in the store before.
+    `fetched_bytes` moved over the network for it; `reused_bytes` were in the store before. Of a model
+    that builds on other repositories `others` are their folders, with what it takes of each; the bytes
+    are those of all of them together.
     """
 
     repo: str
@@ -28,6 +30,7 @@ class Snapshot(Fact):
     files: tuple[SnapshotFile, ...]
     fetched_bytes: int = 0
     reused_bytes: int = 0
+    others: tuple["Snapshot", ...] = ()
 
     def __fspath__(self) -> str:
         return str(self.path)

@@ -1,7 +1,7 @@
 """Python code of repositories: which of it the user has allowed to run."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
@@ -17,6 +17,7 @@ from modelhub.facts import (
     Variant,
 )
 from modelhub.hub.licenses import LicenseGate
+from modelhub.hub.places import Place, own_place, place_of
 from modelhub.hub.pulling import Puller
 from modelhub.hub.resolve import Target
 from modelhub.refs import Digest, RepoPath
@@ -66,7 +67,7 @@ class CodeGate:
         """
         repo, commit = target.report.repo, target.commit
         every = (variant for model in target.report.models for variant in model.variants)
-        paths = any(_code(every)) and _paths(self.licenses.admitted(target.report))
+        paths = any(_own(target, every)) and _paths(target, self.licenses.admitted(target.report))
         if not paths:
             raise InvalidInput(
                 f"{repo} asks to run no code of its own at {commit[:12]}",
@@ -97,42 +98,55 @@ class CodeGate:
 
     def variant_refusal(self, target: Target, variant: Variant) -> RemoteCodeRefused | None:
         """Why a variant may not run, for its code."""
-        wanted = list(_code([variant]))
-        if not wanted:
-            return None
-        allowed = self._allowed(target)
-        wrong = sorted(file.path for file in wanted if not _allows(allowed, file))
-        return _refused(target, wrong) if wrong else None
+        for place, files in _code(target, [variant]).items():
+            allowed = self._allowed(target, place)
+            if wrong := sorted(file.path for file in files if not _allows(allowed, file)):
+                return _refused(target, place, wrong)
+        return None
 
-    def admit(self, target: Target, plan: Plan, pulled: Snapshot) -> bool:
+    def admit(self, target: Target, plan: Plan, pulled: Mapping[Place, Snapshot]) -> bool:
         """Whether the variant has code, all of which is what was allowed.
 
         Raises:
             RemoteCodeRefused: when some of it is not.
         """
-        wanted = {file.path for file in _code([plan.choice])}
-        if not wanted:
-            return False
-        allowed, found = self._allowed(target), _digests(pulled, wanted)
-        wrong = sorted(path for path in wanted if allowed.get(path) != found.get(path, ""))
-        if wrong:
-            raise _refused(target, wrong)
-        return True
+        code = _code(target, [plan.choice])
+        for place, files in code.items():
+            wanted = {file.path for file in files}
+            allowed, found = self._allowed(target, place), _digests(pulled[place], wanted)
+            wrong = sorted(path for path in wanted if allowed.get(path) != found.get(path, ""))
+            if wrong:
+                raise _refused(target, place, wrong)
+        return bool(code)
 
-    def _allowed(self, target: Target) -> Mapping[str, Digest]:
+    def _allowed(self, target: Target, place: Place) -> Mapping[str, Digest]:
+        """What is allowed of a repository at a commit: of whichever the code is."""
+        if place == own_place(target.report):
+            with self.registry.read() as tx:
+                return tx.approvals.find(target.record.id, target.commit)
+        repo = place.id
         with self.registry.read() as tx:
-            return tx.approvals.find(target.record.id, target.commit)
+            found = tx.repos.find(repo.name, repo.vendor or None, repo.source)
+            record = next((each for each in found if each.repo.key == repo.key), None)
+            return tx.approvals.find(record.id, place.commit) if record else {}
 
 
-def _code(variants: Iterable[Variant]) -> Iterator[RepoFile]:
+def _code(target: Target, variants: Iterable[Variant]) -> dict[Place, list[RepoFile]]:
+    """The files of code, by the repositories that bring them."""
+    found: dict[Place, list[RepoFile]] = {}
     for variant in variants:
         for part in variant.components:
-            if part.name == CODE:
-                yield from part.files
+            if part.name == CODE and part.files:
+                found.setdefault(place_of(target.report, part), []).extend(part.files)
+    return found
 
 
-def _paths(variants: Iterable[Variant]) -> list[RepoPath]:
-    return sorted({file.path for file in _code(variants)})
+def _own(target: Target, variants: Iterable[Variant]) -> list[RepoFile]:
+    return _code(target, variants).get(own_place(target.report), [])
+
+
+def _paths(target: Target, variants: Iterable[Variant]) -> list[RepoPath]:
+    return sorted({file.path for file in _own(target, variants)})
 
 
 def _allows(allowed: Mapping[str, Digest], file: RepoFile) -> bool:
@@ -146,11 +160,12 @@ def _digests(pulled: Snapshot, paths: Iterable[str]) -> dict[str, Digest]:
     return {file.path: file.sha256 for file in pulled.files if file.path in wanted}
 
 
-def _refused(target: Target, paths: Sequence[str]) -> RemoteCodeRefused:
-    repo = target.report.repo
+def _refused(target: Target, place: Place, paths: Sequence[str]) -> RemoteCodeRefused:
+    named = place.repo if place == own_place(target.report) else f"{place.repo}@{place.commit[:12]}"
     shown = ", ".join(paths[:5]) + (" …" if len(paths) > 5 else "")
     return RemoteCodeRefused(
-        f"{repo} asks to run Python code of its own, which was not allowed at {target.commit[:12]}: {shown}",
-        hint=f"Read it; then allow it for this commit: modelhub allow-code {repo}",
+        f"{place.repo} asks to run Python code of its own, which was not allowed at {place.commit[:12]}: "
+        f"{shown}",
+        hint=f"Read it; then allow it for this commit: modelhub allow-code {named}",
         files=list(paths),
     )

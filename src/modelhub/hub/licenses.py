@@ -1,10 +1,11 @@
 """Refuses what the Hub's licence policy refuses, before anything is fetched."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from modelhub.errors import LicenseRefused
 from modelhub.facts import LicensePolicy, Model, Plan, Report, RepoWarning, Variant
-from modelhub.facts.licenses import license_rows, named
+from modelhub.facts.licenses import license_rows, named, rows_by_repository
 
 REFUSED = "license.refused"
 """The code of the warning on a plan that cannot be carried out for its licence."""
@@ -19,7 +20,7 @@ class LicenseGate:
     def refusal(self, report: Report, model: Model, variant: Variant) -> LicenseRefused | None:
         """Why a variant may not be used; `None` where it may."""
         rows = license_rows(report.facts, model, variant)
-        objections = self.policy.objections(rows)
+        objections = self._objections(report, model, variant)
         if not objections:
             return None
         why = "; ".join(f"{code}: {text}" for code, text in objections.items())
@@ -75,10 +76,18 @@ class LicenseGate:
     def _allowed(self, report: Report, model: Model) -> list[str]:
         """The variants of the model against which nothing speaks."""
         return [
-            variant.name
-            for variant in model.variants
-            if not self.policy.objections(license_rows(report.facts, model, variant))
+            variant.name for variant in model.variants if not self._objections(report, model, variant)
         ]
+
+    def _objections(self, report: Report, model: Model, variant: Variant) -> Mapping[str, str]:
+        """What speaks against a variant, by the licences of every repository that it takes files from."""
+        rows = license_rows(report.facts, model, variant)
+        found: dict[str, str] = {}
+        for repo, stated in rows_by_repository(rows, report.repo, variant).items():
+            for code, text in self.policy.objections(stated).items():
+                said = text if repo == report.repo or text.count(repo) else f"{repo}: {text}"
+                found[code] = "; ".join(filter(None, (found.get(code), said)))
+        return found
 
 
 def _hint(report: Report, allowed: list[str]) -> str:

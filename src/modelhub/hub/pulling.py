@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from modelhub.errors import ArtifactNotFound
 from modelhub.facts import Call, JobKind, ProgressCallback, RepoFile, Snapshot
+from modelhub.hub.places import Place
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.jobs import Fetcher, Jobs
 from modelhub.refs import RepoPath
@@ -78,3 +79,15 @@ class Puller:
         finally:
             self.resolver.forget_reports()
         return int(str(output["bytes"]))
+
+
+def whole(pulled: Mapping[Place, Snapshot]) -> Snapshot:
+    """The first folder, with the others that belong to it."""
+    first, *others = pulled.values()
+    return first.model_copy(
+        update={
+            "fetched_bytes": sum(each.fetched_bytes for each in pulled.values()),
+            "reused_bytes": sum(each.reused_bytes for each in pulled.values()),
+            "others": tuple(others),
+        }
+    )

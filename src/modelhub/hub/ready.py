@@ -5,7 +5,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from modelhub.facts import Plan, Provenance
+from modelhub.facts import Plan, Provenance, RepoRecord
+from modelhub.hub.places import places
 from modelhub.hub.resolve import Target
 from modelhub.runtimes import InstanceKey
 
@@ -45,10 +46,10 @@ class ReadyPlans:
             if len(self._plans) > MOST:
                 self._plans.popitem(last=False)
 
-    def of(self, record_id: int) -> tuple[Ready, ...]:
-        """The plans for a repository, at any commit."""
+    def of(self, record: RepoRecord) -> tuple[Ready, ...]:
+        """The plans for a repository, at any commit, and those that take files from it."""
         with self._lock:
-            return tuple(r for r in self._plans.values() if r.target.record.id == record_id)
+            return tuple(ready for ready in self._plans.values() if _takes_from(ready, record))
 
     def forget(self, target: Target) -> None:
         """Drop every plan for a repository at a commit."""
@@ -57,3 +58,10 @@ class ReadyPlans:
             for asked, ready in list(self._plans.items()):
                 if (ready.target.record.id, ready.target.commit) == place:
                     del self._plans[asked]
+
+
+def _takes_from(ready: Ready, record: RepoRecord) -> bool:
+    target = ready.target
+    return target.record.id == record.id or any(
+        place.id.key == record.repo.key for place in places(target.report, ready.plan)
+    )

@@ -15,7 +15,8 @@ from modelhub.facts import (
     RepoRecord,
     Report,
 )
-from modelhub.jobs import Jobs, Syncer
+from modelhub.hub.places import Place
+from modelhub.jobs import Jobs, References, Syncer
 from modelhub.planner import nearest
 from modelhub.refs import ModelRef
 from modelhub.registry import Registry, Transaction
@@ -154,7 +155,28 @@ class Resolver:
         *,
         record: RepoRecord | None = None,
     ) -> Target:
-        """Ask the source what `ref` is now, as a job, and write it down."""
+        """Ask the source what `ref` is now, as a job, and write it down; and so with the repositories that
+        it builds on and that are not known.
+        """
+        synced = self._sync(ref, call, on_progress, record)
+
+        def sync_other(other: ModelRef) -> None:
+            self.source(self._source_name(other))  # offline is no reason to call it missing
+            self._sync(other, call, on_progress, None)
+
+        try:
+            References(self.registry).settle(synced.record.id, synced.commit, sync_other)
+        finally:
+            self.forget_reports()
+        return self._target(synced.record.id, synced.commit, ref.tags)
+
+    def _sync(
+        self,
+        ref: ModelRef,
+        call: Call,
+        on_progress: ProgressCallback | None,
+        record: RepoRecord | None,
+    ) -> Target:
         record = record or self.find(ref)
         source = self._reachable(ref, record)
         asked = (ref if record is None else _registered(ref, record)).without_tags()
@@ -173,6 +195,23 @@ class Resolver:
         finally:
             self.forget_reports()
         return self._target(int(str(output["repo"])), str(output["commit"]), ref.tags)
+
+    def part_of(self, place: Place, call: Call, on_progress: ProgressCallback | None = None) -> Target:
+        """The repository that parts of a model are of, at their commit; one that is not known any more is
+        synced, a forgotten one is not.
+
+        Raises:
+            RepositoryNotFound, Offline
+        """
+        repo = place.id
+        with self.registry.read() as tx:
+            for forgotten in (False, True):
+                found = tx.repos.find(repo.name, repo.vendor or None, repo.source, forgotten=forgotten)
+                for record in (each for each in found if each.repo.key == repo.key):
+                    if report := self._report(tx, record, place.commit):
+                        return Target(record, place.commit, report)
+        ref = ModelRef(repo.name, repo.vendor or None, repo.source, place.commit)
+        return self._sync(ref, call, on_progress, None)
 
     def listing(self, target: Target) -> RepoListing:
         """Every file of the repository.

@@ -33,7 +33,8 @@ from modelhub.facts.base import human_bytes
 from modelhub.hub.code import CodeGate
 from modelhub.hub.how import How
 from modelhub.hub.licenses import LicenseGate
-from modelhub.hub.pulling import Puller
+from modelhub.hub.places import Place, place_of, places
+from modelhub.hub.pulling import Puller, whole
 from modelhub.hub.ready import Ready, ReadyPlans
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import (
@@ -197,11 +198,23 @@ class Serving:
             LicenseRefused: by the Hub's policy; nothing is fetched.
             StoreFull: there is not enough room for all of it; nothing is fetched.
         """
+        return whole(self._pull(target, plan, call, on_progress))
+
+    def _pull(
+        self, target: Target, plan: Plan, call: Call, on_progress: ProgressCallback | None
+    ) -> dict[Place, Snapshot]:
+        """The folders with the plan's files, by repository, its own first."""
         self.licenses.admit(target.report, plan)
         check_room(plan)
         what = {"model": plan.model.name, "variant": plan.variant}
-        paths = (file.path for file in plan.files)
-        return self.puller.pull(target, what, paths, call, on_progress)
+        pulled: dict[Place, Snapshot] = {}
+        for place, paths in places(target.report, plan).items():
+            own = not pulled
+            home = target if own else self.resolver.part_of(place, call, on_progress)
+            # Who pulls these files for another model, or of another, does other work.
+            why = what if own else what | {"for": target.report.repo}
+            pulled[place] = self.puller.pull(home, why, paths, call, on_progress)
+        return pulled
 
     def serve(
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
@@ -239,12 +252,12 @@ class Serving:
         return revoked
 
     def uses(self, record: RepoRecord) -> bool:
-        """Whether a model of the repository is loaded here, or being loaded."""
-        return any(self.instances.holds(ready.key) for ready in self._ready.of(record.id))
+        """Whether a model of the repository, or one with parts of it, is loaded here or being loaded."""
+        return any(self.instances.holds(ready.key) for ready in self._ready.of(record))
 
     def forget(self, record: RepoRecord) -> None:
         """Carry out no plan for the repository again that was made before."""
-        for ready in self._ready.of(record.id):
+        for ready in self._ready.of(record):
             self._ready.forget(ready.target)
 
     def _check_code(self, target: Target, plan: Plan) -> None:
@@ -283,8 +296,9 @@ class Serving:
     ) -> Instance:
         plan = ready.plan
         assert plan.runtime is not None
-        pulled = self.pull(ready.target, plan, call, on_progress)
-        roots = dict.fromkeys((part.name for part in plan.components), pulled.path)
+        pulled = self._pull(ready.target, plan, call, on_progress)
+        homes = {part.name: place_of(ready.target.report, part) for part in plan.components}
+        roots = {name: pulled[place].path for name, place in homes.items() if place in pulled}
         allowed = self.gate.admit(ready.target, plan, pulled)
         bundle = Bundle(plan.model, plan.choice, roots, code_allowed=allowed)
         runtime = self.runtimes.load(plan.runtime)

@@ -108,7 +108,8 @@ def _asked_for(target: Target, listing: RepoListing, variant: str | None) -> tup
     if not target.tags and variant is None:
         return listing.files
     pairs = candidates(target.report, Wish(None, target.tags, variant))
-    paths = {file.path for _, chosen in pairs for _, file in chosen.files()}
+    own = target.report.repo
+    paths = {file.path for _, chosen in pairs for part, file in chosen.files() if part.repo == own}
     paths |= {file.path for file in metadata_wanted(listing)}
     return tuple(file for file in listing.files if file.path in paths)
 

@@ -2,6 +2,7 @@
 
 from modelhub.jobs.engine import JobContext, Jobs
 from modelhub.jobs.fetch import Fetcher
+from modelhub.jobs.references import References
 from modelhub.jobs.sync import Syncer
 
-__all__ = ["Fetcher", "JobContext", "Jobs", "Syncer"]
+__all__ = ["Fetcher", "JobContext", "Jobs", "References", "Syncer"]

@@ -11,6 +11,7 @@ from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
 from modelhub.facts import RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
 from modelhub.jobs.engine import JobContext
 from modelhub.jobs.headers import read_headers, refuse_damage
+from modelhub.jobs.references import bound
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import Registry, Transaction
 from modelhub.registry.introspect import (
@@ -101,6 +102,7 @@ class Syncer:
             if read is not None:
                 digests, found = read
                 tx.revisions.set_digests(record.id, listing.commit, digests)
+                found = bound(tx, listing.repo, listing.commit, found)
                 tx.models.save(
                     record.id,
                     listing.commit,

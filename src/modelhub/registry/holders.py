@@ -8,11 +8,14 @@ from sqlalchemy.orm import Session
 from modelhub.facts import JobKind, JobStatus
 from modelhub.registry.statements import batches, now
 from modelhub.registry.tables import (
+    ComponentFileRow,
+    ComponentRow,
     InstanceRow,
     JobRow,
     LeaseArtifactRow,
     LeaseRow,
     ModelRow,
+    RepoFileRow,
     RepoRow,
     RevisionRow,
     VariantRow,
@@ -28,6 +31,13 @@ def holders(session: Session, repo: RepoRow, artifacts: Sequence[int]) -> list[s
 
 
 def _loaded(session: Session, repo: RepoRow) -> Iterator[str]:
+    """Models of the repository, and models of others that have parts of it."""
+    parts = (
+        select(ComponentRow.model_variant_id)
+        .join(ComponentFileRow, ComponentFileRow.component_id == ComponentRow.id)
+        .join(RepoFileRow, ComponentFileRow.repo_file_id == RepoFileRow.id)
+        .where(RepoFileRow.model_repo_id == repo.id)
+    )
     found = (
         select(InstanceRow)
         .outerjoin(VariantRow, InstanceRow.model_variant_id == VariantRow.id)
@@ -37,7 +47,7 @@ def _loaded(session: Session, repo: RepoRow) -> Iterator[str]:
         )
         .join(RevisionRow, ModelRow.revision_id == RevisionRow.id)
         .where(
-            RevisionRow.model_repo_id == repo.id,
+            or_(RevisionRow.model_repo_id == repo.id, VariantRow.id.in_(parts)),
             InstanceRow.status.in_(LIVE_STATES),
             InstanceRow.lease_until >= now(session),
         )

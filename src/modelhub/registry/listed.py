@@ -9,6 +9,7 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy.orm import Session
 
 from modelhub.facts.license_names import UNNAMED, license_names
+from modelhub.facts.licenses import OTHER
 from modelhub.registry.tables import (
     FactRow,
     ListedModelRow,
@@ -122,12 +123,12 @@ def _stated(session: Session, revision_id: int) -> list[tuple[str, str]]:
 
 
 def _license(stated: Iterable[tuple[str, str]], model: str) -> str | None:
-    """The first that is not of another model, a folder's last; `other` only where nothing names one."""
+    """The first that is not of another model, a folder's or another repository's last; `other` only where nothing names one."""
     mine = [
         key
-        for folder in (False, True)
+        for late in (False, True)
         for subject, key in stated
-        if subject.startswith("folder:") == folder and not _of_another(subject, model)
+        if subject.startswith(("folder:", OTHER)) == late and not _of_another(subject, model)
     ]
     return next((key for key in mine if key not in UNNAMED), mine[0] if mine else None)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from modelhub.errors import RevisionNotFound
@@ -81,6 +81,30 @@ class Models:
         relist(self._session, record_id)
         self._session.expunge_all()  # these rows are whole only when they are read again
 
+    def renew(
+        self,
+        record_id: int,
+        commit: str,
+        models: Sequence[Model],
+        evidence: Sequence[Evidence],
+        warnings: Sequence[RepoWarning],
+    ) -> None:
+        """Write down what follows from other repositories too, now that they are known. Nobody looked again.
+
+        Raises:
+            RevisionNotFound
+        """
+        mine = select(RevisionRow.reader).where(*_revision(record_id, commit))
+        reader = self._session.scalar(mine)
+        self.save(record_id, commit, models, evidence, warnings, reader=reader)
+
+    def is_known(self, record_id: int, commit: str) -> bool:
+        """Whether anybody looked at what is in a commit."""
+        looked = select(RevisionRow.id).where(
+            *_revision(record_id, commit), RevisionRow.introspected_at.is_not(None)
+        )
+        return self._session.scalar(looked) is not None
+
     def report(self, record_id: int, commit: str) -> Report | None:
         """What was found in a commit; `None` if nobody looked.
 
@@ -89,11 +113,7 @@ class Models:
         found = (
             select(RevisionRow, RepoRow)
             .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
-            .where(
-                RevisionRow.model_repo_id == record_id,
-                RevisionRow.commit_hash == commit,
-                RevisionRow.introspected_at.is_not(None),
-            )
+            .where(*_revision(record_id, commit), RevisionRow.introspected_at.is_not(None))
         )
         pair = self._session.execute(found).first()
         if pair is None:
@@ -115,7 +135,7 @@ class Models:
         """The revision's row, marked as looked at; another transaction that does so waits."""
         marked = (
             update(RevisionRow)
-            .where(RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == commit)
+            .where(*_revision(record_id, commit))
             .values(
                 introspected_at=now(self._session),
                 reader=reader,
@@ -158,6 +178,10 @@ class Models:
             )
             for row in self._session.scalars(found)
         )
+
+
+def _revision(record_id: int, commit: str) -> tuple[ColumnElement[bool], ...]:
+    return RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == commit
 
 
 def _places(models: Iterable[Model]) -> Mapping[str, set[str]]:

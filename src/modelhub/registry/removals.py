@@ -197,10 +197,25 @@ class Removals:
 
     def _delete_rows(self, repo: RepoRow) -> None:
         vendor = repo.vendor_id
+        self._keep_digests(repo.id)
         self._session.execute(delete(RepoRow).where(RepoRow.id == repo.id))
         left = exists().where(RepoRow.vendor_id == VendorRow.id)
         self._session.execute(delete(VendorRow).where(VendorRow.id == vendor, ~left))
         self._session.expunge_all()
+
+    def _keep_digests(self, record_id: int) -> None:
+        """Models of other repositories that take files of this one keep what was learnt of them."""
+        digest = select(RepoFileRow.hash_sha256).where(RepoFileRow.id == ComponentFileRow.repo_file_id)
+        mine = select(RepoFileRow.id).where(
+            RepoFileRow.model_repo_id == record_id, RepoFileRow.hash_sha256.is_not(None)
+        )
+        learnt = update(ComponentFileRow).where(
+            ComponentFileRow.hash_sha256.is_(None), ComponentFileRow.repo_file_id.in_(mine)
+        )
+        self._session.execute(
+            learnt.values(hash_sha256=digest.scalar_subquery()),
+            execution_options={"synchronize_session": False},
+        )
 
     def _prune(self, artifacts: Iterable[int]) -> None:
         """Delete what is known of bytes that are nowhere, and that nothing points at."""

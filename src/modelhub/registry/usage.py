@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, true
+from sqlalchemy import ColumnElement, Select, func, select, true
 from sqlalchemy.orm import Session
 
 from modelhub.refs import Digest
@@ -21,6 +21,9 @@ from modelhub.registry.tables import (
     SnapshotRow,
     VariantRow,
 )
+
+_NOBODYS = ComponentFileRow.repo_file_id.is_(None)
+"""Of a component's file: its repository is not registered here, or not any more."""
 
 Rows = Select[*tuple[Any, ...]]
 
@@ -42,8 +45,8 @@ class Used:
 
 
 def artifacts_of(session: Session, record_id: int) -> dict[int, Used]:
-    """The artifacts of any revision of a repository: listed, linked into a snapshot, made of it, or
-    seen with it first.
+    """The artifacts of any revision of a repository: listed, linked into a snapshot, made of it, seen
+    with it first, or parts of its models that no registered repository lists.
     """
     found: dict[int, Used] = {}
     for rows in _sources(record_id):
@@ -71,6 +74,10 @@ def _sources(record_id: int) -> Iterator[Rows]:
         ArtifactRow, ComponentFileRow.artifact_id == ArtifactRow.id
     )
     yield made.where(RevisionRow.model_repo_id == record_id)
+    left = _of_components(select(*what, ComponentFileRow.file_path)).join(
+        ArtifactRow, ComponentFileRow.hash_sha256 == ArtifactRow.hash_sha256
+    )
+    yield left.where(RevisionRow.model_repo_id == record_id, _NOBODYS)
     yield select(*what, ArtifactRow.path).where(ArtifactRow.model_repo_id == record_id)
 
 
@@ -115,21 +122,30 @@ def _rows(session: Session, numbers: Mapping[Digest, int], but: int | None) -> I
 def _parts(
     session: Session, numbers: Mapping[Digest, int], but: int | None, other: ColumnElement[bool]
 ) -> Iterator[tuple[Any, ...]]:
-    """Components of other repositories with these bytes: made here, or files of this repository."""
+    """Components of other repositories with these bytes: made here, or files of this repository, or of one
+    that is not registered any more.
+    """
     shown = (RepoRow.model_repo_name, RepoRow.deleted_at)
     owned = _of_components(select(ArtifactRow.hash_sha256, *shown)).join(
         ArtifactRow, ComponentFileRow.artifact_id == ArtifactRow.id
     )
     owned = owned.join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
     yield from map(tuple, session.execute(owned.where(ArtifactRow.id.in_(numbers.values()), other)))
-    if but is None:
-        return
-    mine = select(RepoRow.model_repo_name).where(RepoRow.id == but).scalar_subquery()
-    pointing = _of_components(select(ComponentFileRow.hash_sha256, *shown)).join(
+    left = _of_components(select(ComponentFileRow.hash_sha256, *shown)).join(
         RepoRow, RevisionRow.model_repo_id == RepoRow.id
     )
-    ours = and_(ComponentRow.model_repo_name == mine, ComponentFileRow.hash_sha256.in_(list(numbers)))
-    yield from map(tuple, session.execute(pointing.where(ours, other).distinct()))
+    left = left.where(_NOBODYS, ComponentFileRow.hash_sha256.in_(list(numbers)), other)
+    yield from map(tuple, session.execute(left.distinct()))
+    if but is None:
+        return
+    digest = func.coalesce(RepoFileRow.hash_sha256, RepoFileRow.lfs_sha256)
+    pointing = (
+        _of_components(select(digest, *shown))
+        .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
+        .join(RepoFileRow, ComponentFileRow.repo_file_id == RepoFileRow.id)
+        .where(RepoFileRow.model_repo_id == but, digest.in_(list(numbers)), other)
+    )
+    yield from map(tuple, session.execute(pointing.distinct()))
 
 
 def _of_components(rows: Rows) -> Rows:

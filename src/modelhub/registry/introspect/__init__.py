@@ -5,6 +5,7 @@ from itertools import islice
 
 from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
 from modelhub.refs import RepoPath
+from modelhub.registry.introspect.adapters import AdaptersFamily
 from modelhub.registry.introspect.base import (
     FROM_NAME,
     Family,
@@ -39,7 +40,7 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 3
+READER = 4
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20
@@ -47,7 +48,13 @@ MAX_DAMAGED = 20
 
 PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
-FAMILIES: tuple[Family, ...] = (DiffusersFamily(), TransformersFamily(), GGUFFamily(), ONNXFamily())
+FAMILIES: tuple[Family, ...] = (
+    DiffusersFamily(),
+    TransformersFamily(),
+    GGUFFamily(),
+    ONNXFamily(),
+    AdaptersFamily(),
+)
 """Each that matches a repository describes its part of it."""
 
 

@@ -1,0 +1,98 @@
+"""Where adapters are in a repository, by file names and by what its card claims.
+
+Names: `peft.utils` CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME; `diffusers.loaders.lora_base`
+LORA_WEIGHT_NAME_SAFE.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from modelhub.facts import RepoFile, RepoListing
+from modelhub.registry.introspect.weights import (
+    DIFFUSERS,
+    PICKLED,
+    SAFE,
+    TRANSFORMERS,
+    inside,
+    is_weights,
+)
+
+__all__ = ["CONFIG", "Place", "claims_adapter", "find_places", "holds_whole_model"]
+
+CONFIG = "adapter_config.json"
+TAG = "base_model:adapter:"
+MAX_ADAPTERS = 64
+
+_WEIGHTS = (("adapter_model.safetensors", SAFE), ("adapter_model.bin", PICKLED))
+_NAMES = frozenset(name for name, _ in _WEIGHTS)
+_CHECKPOINT = re.compile(r"(?:.*/)?checkpoint-\d+")
+_TAGS = frozenset(["lora", "peft", "template:sd-lora", "template:diffusion-lora"])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An adapter: its weights, their format, and its `adapter_config.json` if it has one."""
+
+    weights: RepoFile
+    format: str
+    config: RepoFile | None = None
+
+    @property
+    def folder(self) -> str:
+        """Where it is, `""` being the root."""
+        return self.weights.path.folder
+
+
+def find_places(listing: RepoListing) -> tuple[Place, ...]:
+    """The adapters that file names show, those near the root first.
+
+    A file at the root without a configuration beside it may be one for diffusers, if the card or its
+    name says so; its header tells. What training left on the way (`checkpoint-500/`) is none beside
+    the adapter that it became.
+    """
+    known = listing.by_path
+    folders = [file.path.folder for file in listing.files if file.path.name == CONFIG]
+    found = [place for folder in folders if (place := _with_config(known, folder))]
+    if any(not place.folder for place in found):
+        found = [place for place in found if not _CHECKPOINT.fullmatch(place.folder)]
+    elif claims_adapter(listing):
+        found += [Place(file, SAFE) for file in _loose(listing)]
+    found.sort(key=lambda place: (place.folder.count("/"), place.weights.path))
+    return tuple(found[:MAX_ADAPTERS])
+
+
+def claims_adapter(listing: RepoListing) -> bool:
+    """Whether tags, card or the name of a file at the root say that it is an adapter."""
+    tags = [tag.lower() for tag in listing.tags]
+    return (
+        bool(_TAGS.intersection(tags))
+        or any(tag.startswith(TAG) for tag in tags)
+        or any("lora" in file.path.name.lower() for file in _loose(listing))
+    )
+
+
+def holds_whole_model(listing: RepoListing) -> bool:
+    """Whether it has a model of its own too: then adapters are something that is added to that."""
+    paths = [file.path for file in listing.files]
+    return any(
+        path in ("model_index.json", "modular_model_index.json")
+        or path.suffix in (".gguf", ".onnx")
+        or (not path.folder and is_weights(path, TRANSFORMERS))
+        for path in paths
+    )
+
+
+def _with_config(known: Mapping[str, RepoFile], folder: str) -> Place | None:
+    for name, kind in _WEIGHTS:
+        if weights := known.get(inside(folder, name)):
+            return Place(weights, kind, known.get(inside(folder, CONFIG)))
+    return None
+
+
+def _loose(listing: RepoListing) -> Iterable[RepoFile]:
+    for file in listing.files:
+        path = file.path
+        others = path.name in _NAMES or is_weights(path, TRANSFORMERS) or is_weights(path, DIFFUSERS)
+        if not path.folder and path.suffix == ".safetensors" and not others:
+            yield file
