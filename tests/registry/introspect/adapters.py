@@ -1,6 +1,7 @@
 """Adapters by hand: configurations of PEFT, and headers with the tensors of a LoRA."""
 
 import json
+from pathlib import Path
 
 from modelhub.formats import RangeReader, SafetensorsHeader, read_safetensors
 from tests.formats.build import safetensors
@@ -45,3 +46,13 @@ def peft(folder: str = "", **changes) -> dict[str, object]:
         f"{start}adapter_config.json": CONFIG | changes,
         f"{start}adapter_model.safetensors": lora(),
     }
+
+
+def build_adapter(folder: Path) -> Path:
+    """An adapter for the zoo's chat model, under the name that the documentation has for that one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = CONFIG | {"base_model_name_or_path": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "adapter_model.safetensors").write_bytes(lora_bytes())
+    return folder

@@ -19,12 +19,14 @@ from modelhub.registry.binding.reference import (
 )
 from modelhub.registry.introspect import Findings
 
-__all__ = ["bind", "unbind"]
+__all__ = ["OURS", "bind", "unbind"]
 
-_OURS = frozenset(
+OURS = frozenset(
     f"base.{what}"
     for what in ("cycle", "damaged", "deep", "gated", "missing", "unfit", "unread", "unreachable")
 )
+"""Codes of the warnings that binding gives, and takes away."""
+
 _COPIED = (
     *("code.elsewhere", "code.remote", "format.pickle", "gated"),
     *("license.conflict", "license.copyleft", "license.noncommercial"),
@@ -74,7 +76,7 @@ def unbind(own: RepoId, findings: Findings) -> Findings:
         warnings=tuple(
             each
             for each in findings.warnings
-            if each.code not in _OURS and not each.text.startswith(told)
+            if each.code not in OURS and not each.text.startswith(told)
         ),
     )
 

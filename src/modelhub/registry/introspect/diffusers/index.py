@@ -57,7 +57,7 @@ class Elsewhere:
         """What a person should know of it."""
         where = self.repo + (f", folder {self.subfolder}" if self.subfolder else "")
         where += f", at {self.revision}" if self.revision else ""
-        text = f"Its {self.name} is in another repository, {where}; it is not fetched with this one."
+        text = f"Its {self.name} is in another repository: {where}."
         return RepoWarning(code="component.elsewhere", text=text)
 
 
