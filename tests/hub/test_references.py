@@ -185,10 +185,10 @@ def test_without_its_base_it_registers_with_its_own_files_and_a_later_sync_repai
         serve(BASE, base_files(), gated=True, token="right")
     elif how == "down":
         serve(BASE, base_files())
-        server.faults[f"/api/models/{BASE}*"] = Fault(status=403 if how == "gated" else 404, times=0)
         server.faults[f"/api/models/{BASE}"] = Fault(status=501)
     elif how == "damaged":
-        serve(BASE, base_files(**{"model.safetensors": b"no header"}))
+        broken = dict.fromkeys(("model.safetensors", "model.fp32.safetensors"), b"no header")
+        serve(BASE, base_files(**broken))
     elif how == "revision":
         serve(BASE, base_files())
         config = json.dumps(CONFIG | {"base_model_name_or_path": BASE, "revision": "v9"})

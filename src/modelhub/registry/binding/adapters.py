@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from modelhub.facts import Component, Model, RepoId, Variant
-from modelhub.registry.binding.parts import is_own, moved, placeholder
+from modelhub.facts.memory import TENSOR_BYTES
+from modelhub.registry.binding.parts import is_own, moved, placeholder, weighed
 from modelhub.registry.binding.reference import BASE, Known, Outcome, Reference
 from modelhub.registry.introspect.adapters.family import LORA, PEFT
 from modelhub.registry.introspect.adapters.places import CONFIG
@@ -34,6 +35,7 @@ def with_base(
     mine = model.variants[0]
     variants = [each for each in base.variants if each.format in _LOADED] or base.variants
     bound = tuple(_variant(own, mine, each, reference, outcome) for each in variants)
+    parts = [part for each in bound for part in each.components]
     assumed = _adapter(model).get("task") == "assumed"
     task = {"task": base.task, "subtask": base.subtask, "category": base.category} if assumed else {}
     return model.model_copy(
@@ -42,7 +44,7 @@ def with_base(
             "architecture": base.architecture,
             "context_length": base.context_length,
             "parameters": max((each.parameters or 0 for each in bound), default=0) or None,
-            "details": base.details | model.details,
+            "details": weighed(base.details | model.details, parts, base.details),
             "variants": bound,
         }
     ), []
@@ -55,6 +57,7 @@ def without_base(own: RepoId, model: Model) -> Model:
     if main is None:
         return model
     kind = _format(main)
+    kept = [key for key in (ADAPTER, BASE, TENSOR_BYTES) if key in model.details]
     alone = Variant(
         name=main.precision or kind,
         format=kind,
@@ -67,7 +70,7 @@ def without_base(own: RepoId, model: Model) -> Model:
             "architecture": None,
             "context_length": None,
             "parameters": main.parameters,
-            "details": {key: model.details[key] for key in (ADAPTER, BASE) if key in model.details},
+            "details": weighed({key: model.details[key] for key in kept}, parts),
             "variants": (alone,),
         }
     )

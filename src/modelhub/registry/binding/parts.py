@@ -1,9 +1,12 @@
 """Components of other repositories, as they stand in a variant."""
 
-from modelhub.facts import Component, RepoId
+from collections.abc import Iterable
+
+from modelhub.facts import Component, JsonDict, RepoId
+from modelhub.facts.memory import TENSOR_BYTES
 from modelhub.registry.binding.reference import Known, Reference
 
-__all__ = ["is_own", "moved", "placeholder", "source_beside"]
+__all__ = ["is_own", "moved", "placeholder", "source_beside", "weighed"]
 
 
 def source_beside(own: RepoId, source: str) -> str:
@@ -31,3 +34,15 @@ def placeholder(own: RepoId, name: str, reference: Reference, known: Known | Non
         files=(),
         source=source_beside(own, reference.source),
     )
+
+
+def weighed(details: JsonDict, parts: Iterable[Component], *known: JsonDict) -> JsonDict:
+    """`details` with the bytes of the tensors in the files of `parts`, by what these and the `known` say."""
+    paths = {file.path for part in parts for file in part.files}
+    table: JsonDict = {}
+    for each in (*known, details):
+        counted = each.get(TENSOR_BYTES)
+        if isinstance(counted, dict):
+            table |= {path: count for path, count in counted.items() if path in paths}
+    rest = {key: value for key, value in details.items() if key != TENSOR_BYTES}
+    return rest | ({TENSOR_BYTES: table} if table else {})

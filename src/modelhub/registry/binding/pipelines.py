@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from modelhub.facts import Component, JsonDict, Model, RepoFile, RepoId, Variant
-from modelhub.registry.binding.parts import is_own, placeholder, source_beside
+from modelhub.registry.binding.parts import is_own, placeholder, source_beside, weighed
 from modelhub.registry.binding.reference import Known, Outcome, Reference, part_places
 from modelhub.registry.introspect.base import Metadata
 from modelhub.registry.introspect.diffusers.index import Part
@@ -24,9 +24,9 @@ def with_parts(own: RepoId, model: Model, parts: Parts) -> tuple[Model, list[str
     problems: list[str] = []
     found = [_component(own, name, *place, problems) for name, place in parts.items()]
     variants = tuple(_measured(variant, found) for variant in model.variants)
-    sizes = [each.parameters or 0 for each in variants]
-    update = {"variants": variants, "parameters": max(sizes, default=0) or None}
-    return model.model_copy(update=update), problems
+    reports = [outcome.report for _, _, outcome in parts.values() if isinstance(outcome, Known)]
+    known = [each.details for report in reports for each in report.models]
+    return _with(model, variants, known), problems
 
 
 def without_parts(own: RepoId, model: Model) -> Model:
@@ -36,9 +36,19 @@ def without_parts(own: RepoId, model: Model) -> Model:
     for variant in model.variants:
         mine = (each for each in variant.components if is_own(own, each) or each.name not in names)
         variants.append(_measured(variant.model_copy(update={"components": tuple(mine)}), ()))
+    return _with(model, tuple(variants), ())
+
+
+def _with(model: Model, variants: tuple[Variant, ...], known: Iterable[JsonDict]) -> Model:
     sizes = [each.parameters or 0 for each in variants]
-    update = {"variants": tuple(variants), "parameters": max(sizes, default=0) or None}
-    return model.model_copy(update=update)
+    parts = [part for each in variants for part in each.components]
+    return model.model_copy(
+        update={
+            "variants": variants,
+            "parameters": max(sizes, default=0) or None,
+            "details": weighed(model.details, parts, *known),
+        }
+    )
 
 
 def _measured(variant: Variant, more: Iterable[Component]) -> Variant:
