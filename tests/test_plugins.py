@@ -54,14 +54,17 @@ def modelhub(tmp_path):
 
 
 def test_every_example_is_announced():
+    from modelhub.registry.introspect import find_introspectors
     from modelhub.runtimes import Runtimes
     from modelhub.sources import Sources
 
     sources = {source.distribution for source in Sources().installed()}
     views = {view.name for view in Runtimes().views()}
+    families = {entry.name for entry in find_introspectors().installed()}
     for name in PLUGINS:
         _, kind, own = name.split("-", 2)
-        assert (name in sources) if kind == "source" else (own in views), name
+        known = {"source": name in sources, "runtime": own in views, "introspector": own in families}
+        assert known[kind], name
 
 
 def test_doctor_lists_the_runtime(modelhub):
@@ -106,6 +109,22 @@ def test_the_runtime_answers(modelhub, monkeypatch, host):
     reply = json.loads(out)
     assert reply["text"] == "GOOD MORNING"
     assert reply["provenance"]["runtime"] == "shout"
+
+
+def test_the_introspector_knows_a_pipeline(modelhub, tmp_path):
+    meta = {"lang": "en", "name": "core_web_sm", "pipeline": ["tok2vec", "ner"]}
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "meta.json").write_text(json.dumps(meta))
+    (tmp_path / "pipeline" / "config.cfg").write_text("[nlp]\n")
+    status, out, err = modelhub("inspect", tmp_path / "pipeline", "--json")
+    assert status == 0, err
+    report = json.loads(out)
+    (model,) = report["models"]
+    assert (model["task"], model["details"]["language"]) == ("token-classification", "en")
+    assert not {warning["code"] for warning in report["warnings"]} & {"family.broken", "family.unknown"}
+    doctor = json.loads(modelhub("doctor", "--json")[1])
+    texts = {each["subject"]: each["text"] for each in doctor["findings"]}
+    assert "spacy of modelhub-introspector-spacy" in texts["introspectors"]
 
 
 def sha256sum(path):

@@ -24,7 +24,8 @@
     │   └── StoreFull
     ├── RegistryError
     │   ├── DatabaseUnavailable
-    │   └── SchemaMismatch                  an old (or newer) database schema
+    │   ├── SchemaMismatch                  an old (or newer) database schema
+    │   └── IntrospectorBroken              a plugin that cannot be imported
     ├── SourceError
     │   ├── SourceUnavailable               the remote cannot be reached
     │   └── Offline                         the call would have opened a socket
@@ -70,6 +71,7 @@ __all__ = [
     "HubClosed",
     "InUse",
     "IntegrityError",
+    "IntrospectorBroken",
     "InvalidInput",
     "InvalidReference",
     "JobFailed",
@@ -261,6 +263,12 @@ class SchemaMismatch(RegistryError):
     """The database's schema is older or newer than this modelhub."""
 
     code = "schema_mismatch"
+
+
+class IntrospectorBroken(RegistryError):
+    """An introspector plugin that cannot be imported, breaks the contract or shares its name."""
+
+    code = "introspector_broken"
 
 
 class SourceError(ModelHubError):

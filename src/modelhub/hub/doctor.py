@@ -11,6 +11,7 @@ from modelhub.errors import ModelHubError
 from modelhub.facts import Device, Fact, RuntimeView
 from modelhub.facts.base import human_bytes, table
 from modelhub.registry import Registry, StoreLedger
+from modelhub.registry.introspect import find_introspectors
 from modelhub.runtimes import Runtimes, devices
 from modelhub.settings import Settings
 from modelhub.store import Store
@@ -142,6 +143,7 @@ def _checkup(settings: Settings | None, *found: Finding) -> Checkup:
     surprises: list[Finding] = []
     seen = _looked("devices", devices, surprises) or ()
     views = _looked("runtimes", lambda: _runtimes(settings).views(), surprises) or ()
+    plugins = _looked("introspectors", _introspectors, surprises) or []
     return Checkup(
         modelhub=version("modelhub"),
         python=platform.python_version(),
@@ -152,7 +154,7 @@ def _checkup(settings: Settings | None, *found: Finding) -> Checkup:
         offline=bool(settings and settings.offline),
         devices=seen,
         runtimes=views,
-        findings=(*found, *surprises, _can_run(views), *_known_traps()),
+        findings=(*found, *plugins, *surprises, _can_run(views), *_known_traps()),
     )
 
 
@@ -213,6 +215,17 @@ def _surprise(subject: str, error: Exception) -> Finding:
         text=f"{type(error).__name__}: {error}",
         advice="`modelhub --debug doctor` shows where it happened; please report it.",
     )
+
+
+def _introspectors() -> list[Finding]:
+    """The plugins that describe repositories, if there are any; those that cannot be used say why."""
+    introspectors = find_introspectors()
+    problems = introspectors.problems()
+    found = [_bad("introspectors", problem) for problem in problems]
+    if introspectors.installed() and not problems:
+        named = ", ".join(f"{each.name} of {each.provider}" for each in introspectors.installed())
+        found.append(_good("introspectors", named))
+    return found
 
 
 def _can_run(views: tuple[RuntimeView, ...]) -> Finding:

@@ -1,6 +1,6 @@
 """Reads the headers of a repository's weight files, by range."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from modelhub.formats import (
 from modelhub.jobs.engine import JobContext
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect import (
+    Family,
     Findings,
     Metadata,
     Sister,
@@ -49,10 +50,12 @@ MAX_UNLIKE = 3
 the rest of them is known by their names alone."""
 
 
-def read_headers(source: Source, listing: RepoListing, context: JobContext) -> Metadata:
-    """What introspection wants of the headers of weights: whole ones first, then sisters' tables."""
+def read_headers(
+    source: Source, listing: RepoListing, context: JobContext, families: Sequence[Family]
+) -> Metadata:
+    """What these families want of the headers of weights: whole ones first, then sisters' tables."""
     reading = _Reading(source, listing)
-    wanted, sisters = headers_wanted(listing), sisters_wanted(listing)
+    wanted, sisters = headers_wanted(listing, families), sisters_wanted(listing, families)
     total = len(wanted) + len(sisters)
     for number, path in enumerate(wanted):
         context.progress("headers", number, total, path, unit="files")

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from importlib.metadata import version
 
@@ -15,13 +15,18 @@ from modelhub.jobs.references import bound
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import Registry, Transaction
 from modelhub.registry.introspect import (
+    FAMILIES,
     READER,
+    Family,
     Findings,
+    Introspectors,
     classify,
+    files_wanted,
+    find_introspectors,
     introspect,
-    metadata_wanted,
 )
 from modelhub.registry.introspect.files import MAX_FILE
+from modelhub.registry.introspect.guarded import is_broken
 from modelhub.sources.base import Source
 from modelhub.store import Expected, Store
 
@@ -34,11 +39,17 @@ class Syncer:
 
     registry: Registry
     store: Store
+    introspectors: Introspectors = field(default_factory=find_introspectors)
 
     @property
     def reader(self) -> str:
         """A mark of how repositories are read: one that reads otherwise has another."""
-        return f"{version('modelhub')}:{READER}"
+        return f"{version('modelhub')}:{READER}:{self.introspectors.digest()}"
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Modelhub's own, and those of plugins."""
+        return (*FAMILIES, *self.introspectors.families())
 
     def sync(
         self, ref: ModelRef, source: Source, context: JobContext, record: RepoRecord | None = None
@@ -109,7 +120,8 @@ class Syncer:
                     found.models,
                     found.evidence,
                     found.warnings,
-                    reader=self.reader,
+                    # What a broken plugin did not find is looked for again.
+                    reader=None if is_broken(found) else self.reader,
                 )
             tx.repos.set_status(record.id, SyncStatus.COMPLETED)
         return record, listing
@@ -120,8 +132,9 @@ class Syncer:
         """The digests of its small files, and what is in the repository."""
         digests = self._metadata(source, listing, context)
         files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
-        metadata = replace(read_headers(source, listing, context), files=files)
-        findings = introspect(listing, metadata)
+        families = self.families
+        metadata = replace(read_headers(source, listing, context, families), files=files)
+        findings = introspect(listing, metadata, families)
         refuse_damage(findings, metadata)
         return digests, findings
 
@@ -142,7 +155,7 @@ class Syncer:
         self, source: Source, listing: RepoListing, context: JobContext
     ) -> Mapping[str, Digest]:
         """Store the small files that describe the repository; what is stored already is not read."""
-        wanted = metadata_wanted(listing)
+        wanted = files_wanted(listing, self.families)
         total = sum(file.size for file in wanted)
         known = self._known(listing, wanted)
         done = 0

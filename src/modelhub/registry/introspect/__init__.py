@@ -1,12 +1,15 @@
 """From a repository's listing and metadata to its models: pure functions, a file or a folder a family."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from modelhub.facts import Evidence, Model, RepoListing, RepoWarning
+from modelhub.facts import Evidence, Model, RepoFile, RepoListing, RepoWarning
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.adapters import AdaptersFamily
 from modelhub.registry.introspect.base import (
+    FROM_CARD,
+    FROM_CONFIG,
+    FROM_HEADER,
     FROM_NAME,
     Family,
     Findings,
@@ -15,25 +18,41 @@ from modelhub.registry.introspect.base import (
     WithSisters,
 )
 from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
+from modelhub.registry.introspect.discovery import IntrospectorEntry, Introspectors
+from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
+from modelhub.registry.introspect.guarded import Guarded, is_broken
 from modelhub.registry.introspect.license_texts import text_evidence
 from modelhub.registry.introspect.licenses import access_warnings, card_evidence, license_warnings
 from modelhub.registry.introspect.naming import unique
 from modelhub.registry.introspect.onnx import ONNXFamily
+from modelhub.registry.introspect.plugin import API_VERSION, Introspector
 from modelhub.registry.introspect.transformers import TransformersFamily
 from modelhub.registry.introspect.weighing import weighed
 
 __all__ = [
+    "API_VERSION",
     "FAMILIES",
+    "FROM_CARD",
+    "FROM_CONFIG",
+    "FROM_HEADER",
+    "FROM_NAME",
     "READER",
+    "Documents",
     "Family",
+    "Fields",
     "Findings",
+    "Introspector",
+    "IntrospectorEntry",
+    "Introspectors",
     "Metadata",
     "Sister",
     "WithSisters",
     "classify",
+    "files_wanted",
     "find_families",
+    "find_introspectors",
     "headers_wanted",
     "introspect",
     "metadata_wanted",
@@ -58,31 +77,45 @@ FAMILIES: tuple[Family, ...] = (
 """Each that matches a repository describes its part of it."""
 
 
-def find_families(listing: RepoListing) -> tuple[Family, ...]:
+def find_introspectors() -> Introspectors:
+    """The plugins of this Python environment, of which none is imported yet."""
+    return Introspectors(family.name for family in FAMILIES)
+
+
+def find_families(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[Family, ...]:
     """The families of a repository, by its file names."""
-    return tuple(family for family in FAMILIES if family.matches(listing))
+    return tuple(family for family in families if family.matches(listing))
 
 
-def headers_wanted(listing: RepoListing) -> tuple[RepoPath, ...]:
+def files_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[RepoFile, ...]:
+    """The small files that `introspect` would like to have."""
+    plugins = (each for each in find_families(listing, families) if isinstance(each, Guarded))
+    return metadata_wanted(listing, (path for each in plugins for path in each.files_wanted(listing)))
+
+
+def headers_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[RepoPath, ...]:
     """The weight files whose headers `introspect` would like to have."""
-    wanted = (path for family in find_families(listing) for path in family.headers_wanted(listing))
-    return tuple(dict.fromkeys(wanted))
+    found = find_families(listing, families)
+    return tuple(dict.fromkeys(path for family in found for path in family.headers_wanted(listing)))
 
 
-def sisters_wanted(listing: RepoListing) -> tuple[Sister, ...]:
+def sisters_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[Sister, ...]:
     """The weight files of whose headers `introspect` would like to have the tensor table."""
-    families = (each for each in find_families(listing) if isinstance(each, WithSisters))
-    return tuple(sister for family in families for sister in family.sisters_wanted(listing))
+    found = (each for each in find_families(listing, families) if isinstance(each, WithSisters))
+    return tuple(sister for family in found for sister in family.sisters_wanted(listing))
 
 
-def introspect(listing: RepoListing, metadata: Metadata) -> Findings:
+def introspect(
+    listing: RepoListing, metadata: Metadata, families: Sequence[Family] = FAMILIES
+) -> Findings:
     """The models of a repository, with the evidence for them and what a person should know.
 
     Weight files whose headers were refused are none of any model's, and told.
     """
     listing = _undamaged(listing, metadata)
-    families = find_families(listing)
-    found = [family.describe(listing, metadata) for family in families] or [_unknown(listing)]
+    found = [family.describe(listing, metadata) for family in find_families(listing, families)]
+    if all(map(is_broken, found)):
+        found.append(_unknown(listing, families))
     found.append(layout_findings(listing, metadata))
     evidence = (
         *card_evidence(listing),
@@ -152,7 +185,7 @@ def _joined(model: Model, other: Model) -> Model:
     )
 
 
-def _unknown(listing: RepoListing) -> Findings:
+def _unknown(listing: RepoListing, families: Sequence[Family]) -> Findings:
     suffixes = ", ".join(_suffixes(listing)) or "no files"
     row = Evidence(
         subject="repository",
@@ -161,7 +194,7 @@ def _unknown(listing: RepoListing) -> Findings:
         evidence=f"file names: {suffixes}",
         trust=FROM_NAME,
     )
-    known = ", ".join(family.name for family in FAMILIES)
+    known = ", ".join(family.name for family in families)
     text = f"No model was recognised in its files ({suffixes}). modelhub reads: {known}."
     warnings = (RepoWarning(code="family.unknown", text=text), *_pickles(listing))
     return Findings(evidence=(row,), warnings=warnings)

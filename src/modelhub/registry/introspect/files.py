@@ -63,13 +63,18 @@ def classify(path: RepoPath) -> FileKind:
     return next((kind for pattern, kind in _KINDS if pattern.fullmatch(name)), FileKind.OTHER)
 
 
-def metadata_wanted(listing: RepoListing) -> tuple[RepoFile, ...]:
-    """The small files that describe a repository: configurations, indexes, templates, cards.
+def metadata_wanted(listing: RepoListing, more: Iterable[RepoPath] = ()) -> tuple[RepoFile, ...]:
+    """The small files that describe a repository: configurations, indexes, templates, cards, and `more`.
 
-    Never weights, code or vocabularies. Files near the root come first, small ones before large
+    Else never weights, code or vocabularies. Files near the root come first, small ones before large
     ones; what exceeds `MAX_FILE`, `MAX_FILES` or `MAX_TOTAL` bytes is left out.
     """
-    wanted = [file for file in listing.files if _describes(file)]
+    asked = set(more)
+    wanted = [
+        file
+        for file in listing.files
+        if _describes(file) or (file.path in asked and file.size <= MAX_FILE)
+    ]
     wanted.sort(key=lambda file: (file.path.count("/"), file.size, file.path))
     return tuple(_within(wanted[:MAX_FILES]))
 
