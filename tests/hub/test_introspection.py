@@ -266,3 +266,13 @@ def test_an_index_that_leads_out_of_the_repository_is_not_followed(hub, server, 
     assert report.models == ()
     assert [warning.code for warning in report.warnings] == ["metadata.damaged"]
     assert "model.safetensors.index.json" in report.warnings[0].text
+
+
+def test_a_damaged_precision_hides_no_other(hub, server, chat):
+    bad = shutil.copytree(chat, chat.with_name("bad"))
+    (bad / "model.fp32.safetensors").write_bytes(HEADERS["gigabytes"])
+    server.push(CHAT, bad)
+    report = hub.sync(CHAT)
+    (warning,) = report.warnings
+    assert (warning.code, warning.text.split(":")[0]) == ("header.damaged", "model.fp32.safetensors")
+    assert [variant.name for variant in report.models[0].variants] == ["fp16"]

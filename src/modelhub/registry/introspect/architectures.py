@@ -1,7 +1,7 @@
 """Which task a GGUF model serves.
 
-Structure first: how the model pools its output, then its architecture, then whether it has a
-tokenizer; the card's pipeline tag only where structure says nothing.
+Structure first: whether it has a head that scores, how it pools its output, its architecture, then
+whether it has a tokenizer; the card's pipeline tag only where structure says nothing.
 Architecture names: `gguf: constants.py MODEL_ARCH_NAMES`; those of images and videos are what
 diffusion engines write, which llama.cpp does not run.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from modelhub.facts import RepoListing
 from modelhub.formats import GGUFHeader
-from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER
+from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER, FROM_NAME
 from modelhub.tasks import TASKS
 
 __all__ = [
@@ -21,10 +21,14 @@ __all__ = [
     "TaskFinding",
     "assumed_pooling",
     "find_gguf_task",
+    "has_head",
     "said_task",
 ]
 
 CHAT, EMBED, RANK = "text-generation", "feature-extraction", "text-ranking"
+
+HEAD = "cls.output.weight"
+"""The last tensor of a classifier (`gguf: constants.py MODEL_TENSOR.CLS_OUT`)."""
 
 POOLING = {1: "mean", 2: "cls", 3: "lasttoken", 4: "rank"}
 """`<architecture>.pooling_type`, by llama.cpp's `enum llama_pooling_type`; named as sentence-transformers
@@ -68,7 +72,9 @@ def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFindi
     if header is None:
         return said or TaskFinding(CHAT, "GGUF, and no header was read", FROM_CARD)
     return (
-        _by_pooling(header)
+        _by_head(header)
+        or _by_pooling(header)
+        or _by_name(header)
         or _by_architecture(header, said)
         or _by_tokenizer(header, said)
         or said
@@ -85,6 +91,31 @@ def said_task(listing: RepoListing) -> TaskFinding | None:
     """The task that the card claims, if it is one of ours."""
     tag = _TAGS.get(listing.pipeline_tag or "")
     return TaskFinding(tag, "card: pipeline_tag", FROM_CARD) if tag else None
+
+
+def has_head(header: GGUFHeader) -> bool:
+    """Whether it has what turns a text into scores."""
+    return any(tensor.name == HEAD for tensor in header.tensors)
+
+
+def _by_head(header: GGUFHeader) -> TaskFinding | None:
+    """One score a text, or one for yes and one for no, is what rerankers give."""
+    scores = [tensor.elements // tensor.shape[0] for tensor in header.tensors if tensor.name == HEAD]
+    labels = header.metadata.get(f"{header.architecture}.classifier.output_labels")
+    if scores == [1]:
+        return TaskFinding(RANK, f"{HEAD}: one score", FROM_HEADER)
+    if scores == [2] and isinstance(labels, tuple) and set(labels) == {"yes", "no"}:
+        return TaskFinding(RANK, "classifier.output_labels: yes and no", FROM_HEADER)
+    return None
+
+
+def _by_name(header: GGUFHeader) -> TaskFinding | None:
+    """Rerankers that were converted without their heads look like the decoders that they were."""
+    if "tokenizer.chat_template.rerank" in header.metadata:
+        return TaskFinding(RANK, "tokenizer.chat_template.rerank", FROM_HEADER)
+    if "reranker" in (header.text("general.name") or "").lower():
+        return TaskFinding(RANK, "general.name", FROM_NAME)
+    return None
 
 
 def _by_pooling(header: GGUFHeader) -> TaskFinding | None:
@@ -114,6 +145,6 @@ def _by_architecture(header: GGUFHeader, said: TaskFinding | None) -> TaskFindin
 def _by_tokenizer(header: GGUFHeader, said: TaskFinding | None) -> TaskFinding | None:
     if not header.text("tokenizer.ggml.model"):
         return None
-    if said and said.task in (EMBED, RANK) and not header.chat_template:
+    if said and (said.task == RANK or (said.task == EMBED and not header.chat_template)):
         return said
     return TaskFinding(CHAT, f"a decoder with a tokenizer ({header.architecture})", FROM_HEADER)

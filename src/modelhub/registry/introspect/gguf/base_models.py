@@ -36,7 +36,7 @@ def quantized_from(listing: RepoListing) -> list[str]:
     named: list[JsonValue] = said if isinstance(said, list) else [said]
     relation = listing.card.get("base_model_relation") or "quantized"
     found: list[JsonValue] = [*tagged] or (named if relation == "quantized" else [])
-    return list(islice(_repositories(found), MAX_BASES))
+    return list(islice(dict.fromkeys(_repositories(found)), MAX_BASES))
 
 
 def base_row(subject: str, path: str, header: GGUFHeader) -> Iterator[Evidence]:

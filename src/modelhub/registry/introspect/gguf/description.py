@@ -5,7 +5,7 @@ from functools import cached_property
 
 from modelhub.facts import Evidence, JsonDict, JsonValue, Model, RepoFile, RepoListing, RepoWarning
 from modelhub.formats import GGUFHeader
-from modelhub.registry.introspect.architectures import CHAT, EMBED, RANK, find_gguf_task
+from modelhub.registry.introspect.architectures import CHAT, EMBED, RANK, find_gguf_task, has_head
 from modelhub.registry.introspect.base import FROM_HEADER, FROM_NAME, Findings, Metadata
 from modelhub.registry.introspect.gguf.base_models import (
     base_models,
@@ -55,15 +55,13 @@ class Description:
         for file in self.listing.files:
             if file.path.suffix == ".gguf" and (role := role_by_name(file.path)):
                 self._note(f"file:{file.path}", "role", role, "file name", FROM_NAME)
-        groups = self._models
-        named = dict(zip(groups, _model_names(self.listing, groups), strict=True))
-        drafts = self._drafts(groups)
-        for key, weights in groups.items():
-            if key not in drafts:
-                self._describe(named[key], weights)
+        drafts = self._drafts(self._models)
+        offered = {key: weights for key, weights in self._models.items() if key not in drafts}
+        for name, weights in zip(_model_names(self.listing, offered), offered.values(), strict=True):
+            self._describe(name, weights)
         for key in drafts:
-            self._describe_draft(groups[key], [named[other] for other in groups if other not in drafts])
-        if groups:
+            self._describe_draft(self._models[key])
+        if offered:
             self.evidence += quantized_row(self.listing)
         return Findings(tuple(self.models), tuple(self.evidence), tuple(self.warnings))
 
@@ -108,18 +106,15 @@ class Description:
                     self._note(f"file:{each.first}", "role", DRAFT, *said)
         return found if len(found) < len(groups) else []
 
-    def _describe_draft(self, weights: list[Weights], models: list[str]) -> None:
+    def _describe_draft(self, weights: list[Weights]) -> None:
+        """Which of the models it is for: those with the same tokens, where that is known."""
         header = self._header(self._main(weights))
-        served = [
-            model.name
-            for model in self.models
-            if model.name in models and is_draft_of(header, self._header_of(model))
-        ]
+        source = ("same tokenizer", FROM_HEADER) if header else ("same repository", FROM_NAME)
+        served = [model for model in self.models if is_draft_of(header, self._header_of(model))]
         for each in weights:
-            for name in served:
-                source = "same tokenizer" if header else "same repository"
-                trust = FROM_HEADER if header else FROM_NAME
-                self._note(f"file:{each.first}", "draft_for", name, f"{each.first}: {source}", trust)
+            for model in served:
+                evidence = f"{each.first}: {source[0]}"
+                self._note(f"file:{each.first}", "draft_for", model.name, evidence, source[1])
 
     def _header_of(self, model: Model) -> GGUFHeader | None:
         paths = (file.path for variant in model.variants for _, file in variant.files())
@@ -140,6 +135,9 @@ class Description:
         if task == CHAT and not header.chat_template:
             text = f"{main.first} has no chat template; answers follow a generic one."
             self._warn("chat_template.missing", text)
+        if task == RANK and not has_head(header):
+            text = f"{main.first} has no head that scores; engines that need one cannot rank with it."
+            self._warn("head.missing", text)
         if task == EMBED and "pooling" not in model_details(header):
             assumed = embedding_details(header)["pooling"]
             text = f"{main.first} does not say how it pools; modelhub takes: {assumed}."
