@@ -50,6 +50,8 @@ from modelhub.facts import (
     Report,
     RepoWarning,
     RuntimeView,
+    SharedFile,
+    Sharing,
     Snapshot,
     SnapshotFile,
     StoredFile,
@@ -114,6 +116,10 @@ CALLED = CallRecord(
     status=CallStatus.OK,
 )
 
+SHARED_FILE = SharedFile(
+    path=FILE.path, size=3, sha256=DIGEST, other_path=FILE.path, components=("model",)
+)
+SHARING = Sharing(repo="c/d", source="huggingface", files=(SHARED_FILE,))
 PASSED = Passed(
     variant="fp16",
     format="gguf",
@@ -230,6 +236,8 @@ SAMPLES = (
     ),
     NEEDED,
     MemoryNeed(tier=MemoryTier.HEADER, parts=(NEEDED,)),
+    SHARED_FILE,
+    SHARING,
     RepoRef(name="main", commit=COMMIT, first_seen_at=NOW, last_seen_at=NOW),
     Report(
         repo=REPO.id,
@@ -238,6 +246,7 @@ SAMPLES = (
         warnings=(WARNING,),
         models=(MODEL,),
         facts=(EVIDENCE,),
+        shared=(SHARING,),
     ),
     Verification(repo=REPO.id, commit=COMMIT, files=(VERIFIED,), absent=2),
     RuntimeView(name="echo", tasks=("text-generation",), formats=("gguf",)),

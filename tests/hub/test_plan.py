@@ -119,3 +119,16 @@ def test_planning_a_synced_repository_opens_no_socket(hub, monkeypatch):
     for model in (MODEL, f"{MODEL}:q4_0"):
         assert hub.plan(model, task="chat").fetch_bytes > 0
     assert hub.inspect(MODEL).models
+
+
+def test_inspect_says_who_has_the_same_bytes(hub, server, zoo_gguf):
+    assert hub.inspect(MODEL).shared == ()
+    server.add("zoo/mirror-GGUF", zoo_gguf)
+    hub.sync("zoo/mirror-GGUF")
+    (found,) = hub.inspect(MODEL).shared
+    weights = hub.inspect(MODEL).models[0].variants
+    assert (found.repo, found.components) == ("zoo/mirror-GGUF", ("model",))
+    assert found.bytes == sum(variant.bytes for variant in weights)
+    assert str(found) in str(hub.inspect(MODEL))
+    hub.forget("zoo/mirror-GGUF")
+    assert hub.inspect(MODEL).shared == ()

@@ -40,6 +40,7 @@ from modelhub.facts.repo import (
     RepoRef,
     SyncStatus,
 )
+from modelhub.facts.sharing import SharedFile, Sharing
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
 
@@ -92,6 +93,8 @@ __all__ = [
     "RepoWarning",
     "Report",
     "RuntimeView",
+    "SharedFile",
+    "Sharing",
     "Snapshot",
     "SnapshotFile",
     "StoredFile",

@@ -7,6 +7,7 @@ from pydantic import Field, computed_field
 
 from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact, human_bytes, table
 from modelhub.facts.repo import Commit, RepoFile
+from modelhub.facts.sharing import Sharing
 from modelhub.refs import Precision
 
 
@@ -110,7 +111,10 @@ class Model(Fact):
 
 
 class Report(Fact):
-    """What `hub.inspect` knows of a repository. No weight was fetched for it."""
+    """What `hub.inspect` knows of a repository. No weight was fetched for it.
+
+    `shared` are the other registered repositories that have some of its bytes, those with the most first.
+    """
 
     repo: str
     source: str
@@ -119,6 +123,7 @@ class Report(Fact):
     warnings: tuple[RepoWarning, ...] = ()
     models: tuple[Model, ...] = ()
     facts: tuple[Evidence, ...] = ()
+    shared: tuple[Sharing, ...] = ()
 
     def _brief(self) -> Iterable[tuple[str, Any]]:
         return (
@@ -130,6 +135,7 @@ class Report(Fact):
     def __str__(self) -> str:
         lines = [f"{self.repo} at {self.commit[:12]}, license {self.license or 'not stated'}"]
         lines += [f"! {warning.code}: {warning.text}" for warning in self.warnings]
+        lines += [str(each) for each in self.shared]
         for model in self.models:
             lines += ["", _heading(model), table(_COLUMNS, _rows(model))]
         return "\n".join(lines if self.models else [*lines, "no model recognised in its files"])

@@ -133,7 +133,8 @@ class Hub(Upkeep):
         """What is in a repository: models, variants, components, license. No weights are fetched."""
         ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
-            return self._resolver.resolve(ref, call, show, refresh=refresh).report
+            target = self._resolver.resolve(ref, call, show, refresh=refresh)
+            return self._resolver.with_sharing(target)
 
     def plan(
         self,

@@ -227,6 +227,12 @@ class Resolver:
             )
         return listing
 
+    def with_sharing(self, target: Target) -> Report:
+        """The report, with the other repositories that have some of its bytes now."""
+        with self.registry.read() as tx:
+            shared = tx.models.shared(target.record.id, target.report)
+        return target.report.model_copy(update={"shared": shared})
+
     def reread(self, target: Target) -> Target:
         """The same commit, with what anybody has learnt of it since."""
         self._reports.pop((target.record.id, target.commit), None)

@@ -14,11 +14,13 @@ from modelhub.facts import (
     RepoFile,
     Report,
     RepoWarning,
+    Sharing,
     Variant,
 )
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry.findings import replace_facts, replace_models
 from modelhub.registry.listed import relist
+from modelhub.registry.sharing import sharings
 from modelhub.registry.statements import batches, now
 from modelhub.registry.tables import (
     ComponentFileRow,
@@ -128,6 +130,10 @@ class Models:
             models=self._models(revision.id),
             facts=self._facts(revision.id),
         )
+
+    def shared(self, record_id: int, report: Report) -> tuple[Sharing, ...]:
+        """Which other repositories have bytes of the report's commit; see `registry.sharing`."""
+        return sharings(self._session, record_id, report.commit, report.models)
 
     def _lock(
         self, record_id: int, commit: str, warnings: Sequence[RepoWarning], reader: str | None
