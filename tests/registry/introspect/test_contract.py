@@ -9,16 +9,47 @@ import pytest
 
 from modelhub.facts import Component, Evidence, Model, Variant
 from modelhub.registry.introspect import FROM_CONFIG, Findings, Introspector
+from modelhub.registry.introspect.diffusers import DiffusersFamily
+from modelhub.registry.introspect.onnx import ONNXFamily
 from modelhub.registry.introspect.testing import IntrospectorContract, Sample, build_sample
 from modelhub.registry.introspect.transformers import TransformersFamily
 
 from .repos import CHAT, EMBEDDER
 
+HEARING = {
+    "config.json": {
+        "architectures": ["Wav2Vec2ForCTC"],
+        "model_type": "wav2vec2",
+        "id2label": {"0": "a"},
+    },
+    "preprocessor_config.json": {"feature_extractor_type": "Wav2Vec2FeatureExtractor"},
+    "generation_config.json": {"lang_to_id": {"<|de|>": 5}, "alignment_heads": [[0, 1]]},
+    "model.safetensors": None,
+}
+PIPELINE = {
+    "model_index.json": {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+    },
+    "unet/config.json": {"_class_name": "UNet2DConditionModel"},
+    "unet/diffusion_pytorch_model.safetensors": None,
+    "scheduler/scheduler_config.json": {"_class_name": "DDIMScheduler"},
+}
+GRAPHS = {
+    "config.json": {"model_type": "whisper", "num_mel_bins": 80, "quantization_config": {"bits": 4}},
+    "generation_config.json": {"eos_token_id": 5},
+    "preprocessor_config.json": {},
+    "tokenizer_config.json": {"tokenizer_class": "WhisperTokenizer"},
+    "onnx/encoder_model.onnx": None,
+    "onnx/decoder_model_merged.onnx": None,
+}
+
 
 def as_bytes(files: dict[str, object]) -> Sample:
     return build_sample(
         {
-            path: 1000 if path.endswith(".safetensors") else json.dumps(value).encode()
+            path: 1000 if path.endswith((".safetensors", ".onnx")) else json.dumps(value).encode()
             for path, value in files.items()
         }
     )
@@ -28,12 +59,36 @@ class Plugged(TransformersFamily, Introspector):
     name = "plugged"
 
 
+class PluggedDiffusers(DiffusersFamily, Introspector):
+    name = "plugged-diffusers"
+
+
+class PluggedONNX(ONNXFamily, Introspector):
+    name = "plugged-onnx"
+
+
 class TestTransformers(IntrospectorContract):
     def make_introspector(self) -> Introspector:
         return Plugged()
 
     def samples(self) -> Sequence[Sample]:
-        return [as_bytes(CHAT), as_bytes(EMBEDDER)]
+        return [as_bytes(CHAT), as_bytes(EMBEDDER), as_bytes(HEARING)]
+
+
+class TestDiffusers(IntrospectorContract):
+    def make_introspector(self) -> Introspector:
+        return PluggedDiffusers()
+
+    def samples(self) -> Sequence[Sample]:
+        return [as_bytes(PIPELINE)]
+
+
+class TestONNX(IntrospectorContract):
+    def make_introspector(self) -> Introspector:
+        return PluggedONNX()
+
+    def samples(self) -> Sequence[Sample]:
+        return [as_bytes(GRAPHS)]
 
 
 class Good(Introspector):
