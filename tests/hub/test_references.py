@@ -2,11 +2,19 @@
 
 import json
 import socket
+import threading
+import time
 
 import pytest
 
-from modelhub.errors import GatedRepository, LicenseRefused, RuntimeNotFound
-from modelhub.facts import JobKind
+from modelhub.errors import (
+    Cancelled,
+    GatedRepository,
+    LicenseRefused,
+    ModelHubError,
+    RuntimeNotFound,
+)
+from modelhub.facts import JobKind, JobStatus
 from tests.formats.build import safetensors
 from tests.registry.introspect.adapters import CONFIG, lora_bytes
 from tests.registry.introspect.repos import LLAMA
@@ -260,16 +268,76 @@ def test_an_adapter_of_an_adapter_has_the_files_of_all_three(hub, serve):
     assert [each.repo for each in pulled.others] == [MIDDLE, BASE]
 
 
-def test_a_chain_that_is_too_long_ends(hub, server, serve):
+def test_a_chain_that_is_too_long_ends_and_the_next_sync_finds_the_same(hub, serve):
     for number in range(8):
         serve(f"zoo/chain-{number}", adapter_files(f"zoo/chain-{number + 1}"))
     report = hub.sync("zoo/chain-0")
-    assert base_codes(report) == ["base.unread"]
+    assert base_codes(report) == ["base.deep"]
     assert {repo.repo.id for repo in hub.repos()} == {f"zoo/chain-{number}" for number in range(5)}
-    assert len(only(report).variants[0].components) == 6
-    for number in range(8):
+    assert parts(only(report).variants[0]) == {"adapter": ("zoo/chain-0", 2), "base": ("zoo/chain-1", 0)}
+    for number in range(7, -1, -1):
         hub.sync(f"zoo/chain-{number}")
-    assert base_codes(hub.inspect("zoo/chain-0")) in (["base.deep"], ["base.unread"])
+    assert hub.inspect("zoo/chain-0") == report
+    assert base_codes(hub.inspect("zoo/chain-4")) == ["base.missing"]
+    assert len(only(hub.inspect("zoo/chain-4")).variants[0].components) == 5
+
+
+def test_four_one_on_another_are_not_too_many(hub, serve):
+    for number in range(4):
+        serve(f"zoo/chain-{number}", adapter_files(f"zoo/chain-{number + 1}"))
+    serve("zoo/chain-4", base_files())
+    report = hub.sync("zoo/chain-0")
+    assert base_codes(report) == []
+    assert [part.repo for part in only(report).variants[0].components] == [
+        *(f"zoo/chain-{number}" for number in range(5)),
+        "zoo/chain-4",
+    ]
+
+
+def test_two_adapters_that_are_read_at_once_ask_for_their_base_once(hub, server, serve):
+    serve(BASE, base_files())
+    for name in ("zoo/one", "zoo/two"):
+        serve(name, adapter_files())
+    server.faults[f"/api/models/{BASE}"] = Fault(delay=1.0)
+    found = {}
+    threads = [
+        threading.Thread(target=lambda name=name: found.update({name: hub.sync(name)}))
+        for name in ("zoo/one", "zoo/two")
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [len(only(report).variants) for report in found.values()] == [2, 2]
+    assert sum(f"/api/models/{BASE}" == each.path.split("?")[0] for each in server.requests) == 1
+
+
+def test_the_reading_of_a_base_can_be_cancelled_and_done_later(hub, server, serve):
+    serve(BASE, base_files())
+    serve(ADAPTER, adapter_files())
+    server.faults["model.safetensors"] = Fault(delay=1.0)
+    outcome = []
+
+    def sync():
+        try:
+            hub.sync(ADAPTER)
+        except ModelHubError as error:
+            outcome.append(type(error))
+
+    thread = threading.Thread(target=sync)
+    thread.start()
+    jobs = ()
+    while not jobs:
+        time.sleep(0.02)
+        jobs = [job for job in hub.jobs.list(status=JobStatus.RUNNING) if job.key.endswith(BASE)]
+    hub.jobs.cancel(jobs[0].id)
+    thread.join(60)
+    assert outcome == [Cancelled]
+    report = hub.inspect(ADAPTER)
+    assert base_codes(report) == ["base.unread"]
+    assert parts(only(report).variants[0]) == {"adapter": (ADAPTER, 2), "base": (BASE, 0)}
+    server.faults.clear()
+    assert base_codes(hub.sync(ADAPTER)) == []
 
 
 def test_a_folder_with_an_unknown_base_offline(make_hub, server, serve, tmp_path, monkeypatch):

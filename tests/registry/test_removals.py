@@ -228,29 +228,49 @@ def held(registry, record):
     return holder
 
 
+def instance(repo, commit):
+    return InstanceRecord(
+        repo=repo,
+        commit=commit,
+        model="qwen3-0.6b",
+        variant="q4_k_m",
+        digest=digest("v"),
+        config=digest("c"),
+        filename="model.gguf",
+        runtime="echo",
+        runtime_version="1",
+        device="cpu",
+        predicted_bytes=1,
+        measured_bytes=None,
+        process=ProcessMark(host="h", boot_id="b", pid=7, started=1),
+    )
+
+
 def test_a_loaded_model_holds_it(registry, record):
     book = InstanceBook(registry, lambda _: False)
-    number = book.add(
-        InstanceRecord(
-            repo=QWEN.id,
-            commit=COMMIT,
-            model="qwen3-0.6b",
-            variant="q4_k_m",
-            digest=digest("v"),
-            config=digest("c"),
-            filename="model.gguf",
-            runtime="echo",
-            runtime_version="1",
-            device="cpu",
-            predicted_bytes=1,
-            measured_bytes=None,
-            process=ProcessMark(host="h", boot_id="b", pid=7, started=1),
-        ),
-        60,
-    )
+    number = book.add(instance(QWEN.id, COMMIT), 60)
     assert held(registry, record) == "echo has model.gguf loaded in process 7 on h"
     book.beat({number: InstanceStatus.IDLE}, -1)  # its lease is over: whoever held it died
     assert remove(registry, record).removed
+
+
+def test_a_loaded_model_that_has_parts_of_it_holds_it(registry, record):
+    twin = saved(registry, listing("c" * 40, repo=TWIN, files=()))
+    with registry.begin() as tx:  # an adapter, whose base lies in the repository that goes
+        tx.models.save(twin.id, "c" * 40, [model()], (), ())
+    book = InstanceBook(registry, lambda _: False)
+    book.add(instance(TWIN.id, "c" * 40), 60)
+    assert held(registry, record) == "echo has model.gguf loaded in process 7 on h"
+
+
+def test_what_is_left_of_a_purged_repository_goes_with_the_last_that_uses_it(registry, record):
+    twin = saved(registry, listing("c" * 40, repo=TWIN, files=()))
+    with registry.begin() as tx:
+        tx.models.save(twin.id, "c" * 40, [model()], (), ())
+    assert remove(registry, record).kept
+    removal = remove(registry, twin)
+    assert {file.sha256 for file in removal.removed} == {ONE.sha256, TWO.sha256}
+    assert removal.kept == ()
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ Sync = Callable[[ModelRef], object]
 
 _UNREAD = Problem("base.unread", "which was not read yet; sync this repository again")
 _CYCLE = Problem("base.cycle", "which builds on this one itself: that has no end")
-_DEEP = Problem("base.deep", f"which is more than {MAX_DEPTH} repositories away, one on another")
+_DEEP = Problem("base.deep", f"and more than {MAX_DEPTH} repositories are behind it, one on another")
 
 _PROBLEMS: tuple[tuple[tuple[type[ModelHubError], ...], str, str], ...] = (
     ((AccessDenied,), "base.gated", "which may only be read with a token of somebody who has access"),
@@ -124,11 +124,12 @@ class _Walk:
         self.seen.add(node)
         with self.registry.read() as tx:
             wanted = _references(tx, node)
-        for reference in wanted if depth < MAX_DEPTH else ():
+        if not wanted or depth == MAX_DEPTH:
+            return  # what is known of one so far away stays as it is
+        for reference in wanted:
             if (target := self._target(reference)) is not None:
                 self.visit(target, depth + 1)
-        if wanted:
-            self.order.append(node)
+        self.order.append(node)
 
     def _target(self, reference: Reference) -> Node | None:
         found = self._known(reference)
@@ -198,11 +199,13 @@ class _Chain:
 
     def follow(self, node: Node, depth: int) -> None:
         self.returns |= (self.tx.repos.get(node.record_id).repo.key, node.commit) == self.own
-        self.deep |= depth > MAX_DEPTH
         if node in self.seen or self.returns or self.deep:
             return
         self.seen.add(node)
-        for reference in _references(self.tx, node):
+        further = _references(self.tx, node)
+        # What comes then counts whether it is known or not: one sync finds the same as the next.
+        self.deep = depth == MAX_DEPTH and bool(further)
+        for reference in further:
             if (target := _node(self.tx, reference)) is not None:
                 self.follow(target, depth + 1)
 

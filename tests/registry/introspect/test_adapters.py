@@ -136,6 +136,12 @@ def test_what_only_claims_to_be_one_is_no_model():
     assert codes(found) == ["adapter.unknown"]
 
 
+def test_by_its_name_only_the_file_itself_is_said_to_be_one():
+    found = find({"whole.safetensors": header("F16"), "fast_LoRA.safetensors": lora(KOHYA)})
+    assert [file.path for _, file in only_model(found).variants[0].files()] == ["fast_LoRA.safetensors"]
+    assert codes(found) == ["base.unknown"]
+
+
 def test_a_file_that_nothing_calls_an_adapter_is_left_alone():
     assert codes(find({"style.safetensors": lora(KOHYA)})) == ["family.unknown"]
 

@@ -18,7 +18,7 @@ from modelhub.registry.introspect.weights import (
     is_weights,
 )
 
-__all__ = ["CONFIG", "Place", "claims_adapter", "find_places", "holds_whole_model"]
+__all__ = ["CONFIG", "Place", "find_places", "holds_whole_model"]
 
 CONFIG = "adapter_config.json"
 TAG = "base_model:adapter:"
@@ -56,20 +56,10 @@ def find_places(listing: RepoListing) -> tuple[Place, ...]:
     found = [place for folder in folders if (place := _with_config(known, folder))]
     if any(not place.folder for place in found):
         found = [place for place in found if not _CHECKPOINT.fullmatch(place.folder)]
-    elif claims_adapter(listing):
-        found += [Place(file, SAFE) for file in _loose(listing)]
+    else:
+        found += [Place(file, SAFE) for file in _claimed(listing)]
     found.sort(key=lambda place: (place.folder.count("/"), place.weights.path))
     return tuple(found[:MAX_ADAPTERS])
-
-
-def claims_adapter(listing: RepoListing) -> bool:
-    """Whether tags, card or the name of a file at the root say that it is an adapter."""
-    tags = [tag.lower() for tag in listing.tags]
-    return (
-        bool(_TAGS.intersection(tags))
-        or any(tag.startswith(TAG) for tag in tags)
-        or any("lora" in file.path.name.lower() for file in _loose(listing))
-    )
 
 
 def holds_whole_model(listing: RepoListing) -> bool:
@@ -81,6 +71,13 @@ def holds_whole_model(listing: RepoListing) -> bool:
         or (not path.folder and is_weights(path, TRANSFORMERS))
         for path in paths
     )
+
+
+def _claimed(listing: RepoListing) -> Iterable[RepoFile]:
+    """The files at the root that are said to be adapters: by tags all of them, else by their names."""
+    tags = [tag.lower() for tag in listing.tags]
+    tagged = _TAGS.intersection(tags) or any(tag.startswith(TAG) for tag in tags)
+    return (file for file in _loose(listing) if tagged or "lora" in file.path.name.lower())
 
 
 def _with_config(known: Mapping[str, RepoFile], folder: str) -> Place | None:
