@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.registry.repos.table import RepositoryTable
 from tests.rules import RuleTable
 
 Execute = Callable[[str], Any]
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(RepositoryTable())
     if config.getoption("--rules"):
         config.pluginmanager.register(RuleTable())
 

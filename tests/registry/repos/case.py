@@ -71,9 +71,14 @@ class Listed(Strict):
 
 
 class Document(Strict):
-    """A small file: a JSON value, a text, or the index of the shards named."""
+    """A small file: a JSON value, a text, or the index of the shards named.
+
+    `exact` is the hash of its bytes (`sha256:…`, or `git:…` for git's object id), which those that are
+    made of it must have.
+    """
 
     evidence: str
+    exact: str | None = Field(None, pattern=r"^(sha256:[0-9a-f]{64}|git:[0-9a-f]{40})$")
     content: Any = None
     text: str | None = None
     index: tuple[str, ...] | None = None
@@ -107,12 +112,17 @@ class Value(Strict):
 
 
 class Header(Strict):
-    """What the header of a weight file says; `fill` makes one tensor of all that is left of its size."""
+    """What the header of a weight file says.
+
+    `packed` is the type of the tensors whose type is `packed`, so that quantizations share a list;
+    `fill` makes one tensor of all that is left of the file's size.
+    """
 
     format: Literal["gguf", "onnx", "safetensors"]
     evidence: str
     metadata: Mapping[str, Any] = Field(default_factory=dict)
     tensors: tuple[Tensor, ...] = ()
+    packed: str | None = None
     fill: str | None = None
     inputs: tuple[Value, ...] = ()
     outputs: tuple[Value, ...] = ()
@@ -120,6 +130,12 @@ class Header(Strict):
     opset: Mapping[str, int] = Field(default_factory=lambda: {"": 17})
     producer: str = "pytorch"
     nodes: int = 0
+
+    def each(self) -> Iterator[Tensor]:
+        """Its tensors one by one."""
+        for tensor in (each for group in self.tensors for each in group.each()):
+            own = self.packed if tensor.dtype == "packed" else None
+            yield tensor.model_copy(update={"dtype": own}) if own else tensor
 
 
 class Expected(Strict):

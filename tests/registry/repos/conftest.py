@@ -1,4 +1,4 @@
-"""One server and one Hub for all repositories, and the table of what they came to."""
+"""One server and one Hub for all repositories of a process."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,7 @@ from modelhub import Hub
 from modelhub.settings import Settings
 from tests.zoo.hub_server import HubServer
 
-from .table import Outcome, lines
-
 TOKEN = "hf_of_who_was_let_in"
-OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
 
 
 @pytest.fixture(scope="session")
@@ -26,16 +23,3 @@ def hub(server: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     settings = Settings.from_env({}, home=home, hf_endpoint=server.endpoint, hf_token=TOKEN)
     with Hub(settings, progress=False) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session")
-def outcomes(pytestconfig: pytest.Config) -> dict[str, Outcome]:
-    """What was found of each repository so far, by its name."""
-    return pytestconfig.stash.setdefault(OUTCOMES, {})
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if found := config.stash.get(OUTCOMES, {}):
-        terminalreporter.section("real repositories")
-        for line in lines(found.values()):
-            terminalreporter.write_line(line)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -9,18 +10,17 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]  # huggingface_hub brings it, without its types
 
 from modelhub.facts import FileKind, RepoFile, RepoId, RepoListing, Report
-from modelhub.formats import RangeReader, read_gguf, read_onnx, read_safetensors
+from modelhub.jobs.headers import read_headers
 from modelhub.refs import Digest, RepoPath
-from modelhub.registry.introspect import Metadata, headers_wanted, introspect, metadata_wanted
+from modelhub.registry.introspect import FAMILIES, Metadata, introspect, metadata_wanted
 from modelhub.sources.cards import card_facts, clean_card
-from tests.zoo.hub_server.content import File, listed_file
+from tests.zoo.hub_server.content import File, git_blob_sha1, listed_file
 from tests.zoo.hub_server.sparse import Sparse
 
 from .case import Case, Document, Listed, expand
 from .weights import make_weights, shard_index
 
 CARD = "README.md"
-_READERS = {".gguf": read_gguf, ".onnx": read_onnx, ".safetensors": read_safetensors}
 _HASHED = 10_000_000  # bytes; the hub keeps larger files, and all weights, by their sha256
 
 
@@ -57,10 +57,22 @@ class Rebuilt:
 
     @cached_property
     def metadata(self) -> Metadata:
-        """What a sync would read of it."""
+        """What a sync would read of it.
+
+        Raises:
+            ValueError: when a weight file, whose header is wanted, has none.
+        """
         small = {file.path: self._bytes(file.path) for file in metadata_wanted(self.listing)}
-        headers = {path: self._header(path) for path in headers_wanted(self.listing)}
-        return Metadata(files=small, headers=headers)
+        found = read_headers(self, self.listing, _Nobody(), FAMILIES)
+        if found.damaged:
+            raise ValueError(f"{self.case.repo}: these need a header: {sorted(found.damaged)}")
+        return replace(found, files=small)
+
+    def read(self, listing: RepoListing, file: RepoFile, start: int, end: int) -> bytes:
+        """A range of a file, as a source reads it."""
+        content = self.files[file.path].source
+        assert isinstance(content, Sparse)
+        return content.read(start, end)
 
     @cached_property
     def report(self) -> Report:
@@ -92,25 +104,26 @@ class Rebuilt:
         assert isinstance(file.source, Sparse)
         return file.source.read(0, file.size)
 
-    def _header(self, path: str) -> Any:
-        content = self.files[path].source
-        assert isinstance(content, Sparse)
-        reader = RangeReader(content.read, content.size, name=path)
-        return _READERS[RepoPath(path).suffix](reader)
-
     def _file(self, path: str, listed: Listed) -> File:
         content = self._content(path, listed)
-        weights = listed.kind == FileKind.MODEL or content.size >= _HASHED
-        stand_in = sha256(f"{self.case.repo}/{path}".encode()).hexdigest()
-        return listed_file(path, content, (listed.sha256 or stand_in) if weights else None)
+        if listed.kind == FileKind.MODEL:
+            stand_in = sha256(f"{self.case.repo}/{path}".encode()).hexdigest()
+            return listed_file(path, content, listed.sha256 or stand_in)
+        large = content.size >= _HASHED
+        return listed_file(
+            path, content, sha256(content.read(0, content.size)).hexdigest() if large else None
+        )
 
     def _content(self, path: str, listed: Listed) -> Sparse:
         if header := self.case.header(path):
             if listed.size is None:
                 raise ValueError(f"{self.case.repo}: {path} has a header, so it needs a size")
             return make_weights(header, listed.size)
-        if path in self.case.documents:
-            return _filled(path, self._document(path, self.case.documents[path]), listed.size)
+        if document := self.case.documents.get(path):
+            spellings = self._document(path, document)
+            if document.exact:
+                return Sparse((_exactly(path, spellings, document.exact),))
+            return _filled(path, spellings, listed.size)
         if path == CARD and self.case.card is not None:
             front = yaml.safe_dump(dict(self.case.card), sort_keys=False, allow_unicode=True)
             return _filled(path, [f"---\n{front}---\n"], listed.size)
@@ -130,7 +143,11 @@ class Rebuilt:
             content = shard_index(dict(self._shards(folder, names)))
         # Of the spellings of a value the first that is not longer than the file is.
         pretty = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        return [pretty, json.dumps(content, separators=(",", ":"), ensure_ascii=False)]
+        return [
+            pretty,
+            pretty.rstrip("\n"),
+            json.dumps(content, separators=(",", ":"), ensure_ascii=False),
+        ]
 
     def _shards(self, folder: str, names: list[str]) -> Iterator[tuple[str, Any]]:
         for name in names:
@@ -138,6 +155,21 @@ class Rebuilt:
             if header is None:
                 raise ValueError(f"{self.case.repo}: the index names {name}, which has no header")
             yield name, header
+
+
+class _Nobody:
+    """Who is told of progress here."""
+
+    def progress(self, *what: object, **more: object) -> None:
+        pass
+
+
+def _exactly(path: str, spellings: list[str], known: str) -> bytes:
+    """The spelling that has the hash."""
+    for data in (spelling.encode() for spelling in spellings):
+        if known in (f"sha256:{sha256(data).hexdigest()}", f"git:{git_blob_sha1(data)}"):
+            return data
+    raise ValueError(f"{path}: no spelling of its content has the hash {known}")
 
 
 def _filled(path: str, spellings: list[str], size: int | None) -> Sparse:

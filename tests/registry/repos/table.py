@@ -1,25 +1,28 @@
 """What the repositories came to: a table at the end of the test run."""
 
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from modelhub.facts import Report
+import pytest
 
-from .case import Case
+from modelhub.facts.base import table
+
+PROPERTY = "repository"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A repository that was read through a hub, and the bytes that its server sent for it."""
+    """A repository that was read through a hub: its facts, and the bytes that were sent for it."""
 
-    case: Case
-    report: Report
+    repo: str
+    family: str
+    evidenced: bool
+    unknown: bool
+    facts: int
+    evidenced_facts: int
+    pending: int
     bytes_read: int
-
-    @property
-    def unknown(self) -> bool:
-        return not self.report.models
 
 
 HEAD = (
@@ -34,34 +37,52 @@ HEAD = (
 )
 
 
-def lines(outcomes: Iterable[Outcome]) -> list[str]:
+class RepositoryTable:
+    """Collects the outcomes that tests record, in whichever process they ran, and prints them."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, Outcome] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        for name, value in report.user_properties:
+            if name == PROPERTY and isinstance(value, dict):
+                outcome = Outcome(**value)
+                self._outcomes[outcome.repo] = outcome
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._outcomes:
+            terminalreporter.section("what was found in public repositories")
+            terminalreporter.write_line(summary(self._outcomes.values()))
+
+
+def recorded(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as a report carries it from one process to another."""
+    return asdict(outcome)
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
     """The table, a family a line, with the totals below."""
     found = list(outcomes)
-    families: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in found:
-        families[outcome.case.family].append(outcome)
-    rows = [HEAD, *(_row(name, families[name]) for name in sorted(families)), _row("all", found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-    ]
-    evidenced = sum(outcome.case.evidenced for outcome in found)
-    unknown = [outcome.case.repo for outcome in found if outcome.unknown]
-    share = f"{len(unknown)} of {len(found)} ended unknown"
-    return [*table, f"evidenced repositories: {evidenced}; {share}: {', '.join(unknown) or 'none'}"]
+    families = sorted({outcome.family for outcome in found})
+    rows = [_row(name, [each for each in found if each.family == name]) for name in families]
+    unknown = sorted(outcome.repo for outcome in found if outcome.unknown)
+    total = (
+        f"evidenced repositories: {sum(outcome.evidenced for outcome in found)}; "
+        f"{len(unknown)} of {len(found)} ended unknown: {', '.join(unknown) or 'none'}"
+    )
+    return f"{table(HEAD, [*rows, _row('all', found)])}\n{total}"
 
 
 def _row(name: str, outcomes: list[Outcome]) -> tuple[str, ...]:
-    cases = [outcome.case for outcome in outcomes]
-    facts = [fact for case in cases for fact in case.facts if not fact.pending]
-    counted = [fact for case in cases for fact in case.evidenced_facts if not fact.pending]
+    facts = sum(outcome.facts for outcome in outcomes)
+    counted = sum(outcome.evidenced_facts for outcome in outcomes)
     return (
         name,
-        str(len(cases)),
-        str(sum(case.evidenced for case in cases)),
-        str(len(facts)),
-        str(len(counted)),
-        str(len(facts) - len(counted)),
-        str(sum(1 for case in cases for fact in case.facts if fact.pending)),
+        str(len(outcomes)),
+        str(sum(outcome.evidenced for outcome in outcomes)),
+        str(facts),
+        str(counted),
+        str(facts - counted),
+        str(sum(outcome.pending for outcome in outcomes)),
         f"{max((outcome.bytes_read for outcome in outcomes), default=0):,}",
     )

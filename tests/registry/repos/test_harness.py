@@ -1,19 +1,20 @@
 """That the harness refuses what is wrong in a repository's file, and serves what a file says."""
 
 import io
+from hashlib import sha256
 
 import pytest
 import yaml
 
-from modelhub.errors import FormatError
 from modelhub.facts import Report
+from tests.zoo.hub_server.content import git_blob_sha1
 from tests.zoo.hub_server.sparse import Sparse
 
 from .asking import ask
 from .case import FOLDER, Case, Expected, expand, load
 from .rebuilt import Rebuilt
-from .table import Outcome, lines
-from .test_repos import problems
+from .table import summary
+from .test_repos import outcome, problems
 
 SYNTHETIC = FOLDER / "zoo__synthetic-chat.yaml"
 MARK = {"source": "https://example.org/tree", "seen": "2026-11-28", "says": "all of it, with sizes"}
@@ -89,10 +90,21 @@ def test_tensors_that_do_not_fit_are_refused():
         _ = Rebuilt(Case.model_validate(values(files=small))).files
 
 
+def test_a_document_that_is_not_rebuilt_to_the_bit_is_refused():
+    files = [{"path": "config.json", "evidence": "reconstructed"}]
+    for known in ("sha256:" + sha256(b"{}").hexdigest(), "git:" + git_blob_sha1(b"{}")):
+        document = {"evidence": "reconstructed", "exact": known, "content": {}}
+        changes = {"files": files, "headers": {}, "documents": {"config.json": document}}
+        assert Rebuilt(Case.model_validate(values(**changes))).files["config.json"].size == 2
+        document["content"] = {"a": 1}
+        with pytest.raises(ValueError, match=known):
+            _ = Rebuilt(Case.model_validate(values(**changes))).files
+
+
 def test_weights_whose_header_is_read_need_one(subject):
     documents = {path: each for path, each in subject.case.documents.items() if "index" not in path}
     case = subject.case.model_copy(update={"headers": {}, "documents": documents})
-    with pytest.raises(FormatError, match=r"\.safetensors"):
+    with pytest.raises(ValueError, match=r"need a header: .*\.safetensors"):
         _ = Rebuilt(case).metadata
 
 
@@ -126,8 +138,8 @@ def test_only_evidence_counts(subject):
     guessed = Case.model_validate(yaml.safe_load(text) | {"evidence": {"E1": MARK}, "files": unsized})
     assert not guessed.evidenced
     empty = Report(repo=case.repo, source="huggingface", commit=case.commit)
-    table = lines([Outcome(known, subject.report, 70_000), Outcome(case, empty, 5)])
-    assert table[1].split() == ["transformers", "2", "1", "14", "7", "7", "0", "70,000"]
+    table = summary([outcome(known, subject.report, 70_000), outcome(case, empty, 5)]).splitlines()
+    assert table[-3].split() == ["transformers", "2", "1", "14", "7", "7", "0", "70,000"]
     assert table[-1] == "evidenced repositories: 1; 1 of 2 ended unknown: zoo/synthetic-chat"
 
 

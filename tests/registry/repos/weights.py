@@ -37,7 +37,7 @@ def _safetensors(header: Header, size: int) -> Pieces:
     """Exactly what the format allows: the header is filled up with spaces, and no byte is left over."""
     entries: dict[str, Any] = {"__metadata__": dict(header.metadata)} if header.metadata else {}
     at = 0
-    for tensor in (each for group in header.tensors for each in group.each()):
+    for tensor in sorted(header.each(), key=_as_saved):
         end = at + prod(tensor.shape) * DTYPES[tensor.dtype][0] // 8
         entries[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [at, end]}
         at = end
@@ -52,10 +52,15 @@ def _safetensors(header: Header, size: int) -> Pieces:
     return build.safetensors(text + b" " * max(0, spare), 0), at
 
 
+def _as_saved(tensor: Tensor) -> tuple[int, str]:
+    """The order in which the safetensors library writes: wide types first, then by name."""
+    return -DTYPES[tensor.dtype][0], tensor.name
+
+
 def _gguf(header: Header, size: int) -> Pieces:
     file = build.GGUF(pairs=[_pair(key, value) for key, value in header.metadata.items()])
     at = 0
-    for tensor in (each for group in header.tensors for each in group.each()):
+    for tensor in header.each():
         kind = _GGML[tensor.dtype]
         file.tensors.append(build.tensor(tensor.name, tensor.shape, kind.id, at))
         at += -(-prod(tensor.shape) // kind.block * kind.bytes // 32) * 32
@@ -153,11 +158,6 @@ def _value(value: Value) -> bytes:
 
 def shard_index(shards: Mapping[str, Header]) -> dict[str, Any]:
     """The index of shards, from the headers of the files by their names."""
-    weights = {
-        each.name: name
-        for name, header in shards.items()
-        for tensor in header.tensors
-        for each in tensor.each()
-    }
+    weights = {each.name: name for name, header in shards.items() for each in header.each()}
     fills = {f"fill-{name}": name for name, header in shards.items() if header.fill}
     return {"metadata": {}, "weight_map": weights | fills}
