@@ -29,6 +29,7 @@ def test_the_memory_of_the_variant_whose_header_was_read_is_exact(hub, zoo_gguf)
     assert plan.need.of("weights") == tensor_bytes(zoo_gguf, smallest.name) < plan.choice.bytes
     assert plan.memory == plan.need.total == sum(part.bytes for part in plan.need.parts)
     assert f"         {plan.need}" in str(plan)
+    assert str(plan.need).endswith(", by the weights' headers")
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 

@@ -26,6 +26,13 @@ class MemoryTier(StrEnum):
     """The sizes of the files, and what is known besides."""
 
 
+_SAID = {
+    MemoryTier.RUNTIME: "as the runtime says",
+    MemoryTier.HEADER: "by the weights' headers",
+    MemoryTier.SIZE: "by the files' sizes",
+}
+
+
 class MemoryPart(Fact):
     """One term: `weights`, `cache`, `compute` (what is worked with) or `overhead`. `sum` says how it is made."""
 
@@ -59,7 +66,8 @@ class MemoryNeed(SummedFact):
         return sum(part.bytes for part in self.parts if part.name == name)
 
     def __str__(self) -> str:
-        return f"{human_bytes(self.total)} = {' + '.join(map(str, self.parts))}"
+        sums = " + ".join(map(str, self.parts))
+        return f"{human_bytes(self.total)} = {sums}, {_SAID[self.tier]}"
 
 
 def weights_part(model: Model, variant: Variant) -> tuple[MemoryPart, MemoryTier]:

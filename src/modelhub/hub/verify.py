@@ -107,7 +107,7 @@ def _asked_for(target: Target, listing: RepoListing, variant: str | None) -> tup
     """All files; where variants are named, theirs, and the small ones that go with every variant."""
     if not target.tags and variant is None:
         return listing.files
-    pairs = candidates(target.report, Wish(None, target.tags, variant))
+    pairs = candidates(target.report, Wish(None, target.tags, variant), target.record.task_hints)
     own = target.report.repo
     paths = {file.path for _, chosen in pairs for part, file in chosen.files() if part.repo == own}
     paths |= {file.path for file in metadata_wanted(listing)}
