@@ -132,3 +132,12 @@ def test_a_call_reports_progress():
     seen: list[Progress] = []
     Call(on_progress=seen.append).progress(3, 40, b"png")
     assert (seen[0].done, seen[0].total, seen[0].unit, seen[0].preview) == (3, 40, "steps", b"png")
+
+
+def test_a_variant_without_some_of_its_components():
+    parts = tuple(
+        Component(name=name, repo="a/b", commit=None, files=()) for name in ("model", "projector")
+    )
+    variant = Variant(name="q8_0", format="gguf", components=parts)
+    assert variant.without(["projector"]).components == parts[:1]
+    assert variant.without(["vae"]) is variant
