@@ -6,10 +6,13 @@ import threading
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from modelhub.cli.app import app
 from modelhub.errors import (
     Cancelled,
     GatedRepository,
+    InvalidInput,
     LicenseRefused,
     ModelHubError,
     RuntimeNotFound,
@@ -541,3 +544,31 @@ def test_the_whole_way_on_either_database(make_hub, serve, database_url):
     assert hub.pull(f"{ADAPTER}:bf16").fetched_bytes < 10
     hub.purge(BASE)
     assert hub.purge(ADAPTER).removed
+
+
+def test_code_of_the_base_is_allowed_for_the_base_at_that_commit(hub, serve):
+    config = LLAMA | {"auto_map": {"AutoModelForCausalLM": "modeling_own.OwnModel"}}
+    own = {"config.json": json.dumps(config).encode(), "modeling_own.py": b"raise SystemExit\n"}
+    commit = serve(BASE, base_files(**own))
+    serve(ADAPTER, adapter_files())
+    assert "code.remote" in codes(hub.sync(ADAPTER))
+    (part,) = (part for part in only(hub.inspect(ADAPTER)).variants[0].components if part.name == "code")
+    assert (part.repo, part.commit) == (BASE, commit)
+    named = f"modelhub allow-code {BASE}@{commit[:12]}"
+    assert named in " ".join(hub.plan(ADAPTER).steps)
+    with pytest.raises(InvalidInput, match="no code of its own"):
+        hub.allow_code(ADAPTER)
+    hub.allow_code(f"{BASE}@{commit[:12]}")
+    assert named not in " ".join(hub.plan(ADAPTER).steps)
+
+
+def test_the_command_line_tells_the_other_folders(make_hub, server, serve, tmp_path, monkeypatch):
+    serve(BASE, base_files())
+    serve(ADAPTER, adapter_files())
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    monkeypatch.setenv("MODELHUB_HOME", str(tmp_path / "home"))
+    done = CliRunner().invoke(app, ["pull", f"{ADAPTER}:bf16"])
+    assert done.exit_code == 0
+    pulled = make_hub().pull(f"{ADAPTER}:bf16")
+    assert done.stdout.strip() == str(pulled.path)
+    assert f"4 of them are of {BASE}: {pulled.others[0].path}" in done.stderr

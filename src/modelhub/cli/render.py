@@ -100,7 +100,10 @@ def snapshot(pulled: Snapshot, *, as_json: bool) -> None:
         return
     typer.echo(pulled.path)
     moved, kept = human_bytes(pulled.fetched_bytes), human_bytes(pulled.reused_bytes)
-    typer.echo(f"{len(pulled.files)} files, {moved} fetched, {kept} were here", err=True)
+    count = len(pulled.files) + sum(len(other.files) for other in pulled.others)
+    typer.echo(f"{count} files, {moved} fetched, {kept} were here", err=True)
+    for other in pulled.others:
+        typer.echo(f"{len(other.files)} of them are of {other.repo}: {other.path}", err=True)
 
 
 def revocation(model: str, *, revoked: bool, as_json: bool) -> None:
