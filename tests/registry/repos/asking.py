@@ -118,6 +118,7 @@ _STEPS: tuple[tuple[type, dict[str, Step]], ...] = (
             "components": lambda report, _: sorted(_names(_variant(_model(report)).components)),
             "warnings": lambda report, _: sorted({warning.code for warning in report.warnings}),
             "warning": _warning,
+            "warned": lambda report, key: any(warning.code == key for warning in report.warnings),
             "facts": _facts,
         },
     ),

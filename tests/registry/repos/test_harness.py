@@ -127,6 +127,13 @@ def test_a_path_that_leads_nowhere_is_an_error(subject, what):
         ask(subject.report, f"{what}.x")
 
 
+def test_one_warning_among_others_can_be_asked_for(subject):
+    assert [ask(subject.report, f"warned[{code}]") for code in ("gated", "format.pickle")] == [
+        True,
+        False,
+    ]
+
+
 def test_only_evidence_counts(subject):
     case = subject.case
     assert (case.evidenced, case.evidenced_facts) == (False, [])
