@@ -9,16 +9,16 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from modelhub.facts import JsonDict, JsonValue
+from modelhub.formats.plain_yaml import load_bounded
 
 LOG = logging.getLogger(__name__)
 
 MAX_FRONT_MATTER = 64 * 1024  # characters; PyYAML reads some 200 kB a second
 _MAX_BYTES = 256 * 1024  # of a card as JSON values, roughly
 _MAX_DEPTH = 32
-_MAX_ALIASES = 16
 _MAX_TAGS = 1000
 _MAX_TAG = 256  # characters
 # Tables of benchmark results: they can be most of a card, and nothing here uses them.
@@ -171,35 +171,10 @@ def _load_yaml(text: str, repo: str) -> object:
     import yaml  # type: ignore[import-untyped]  # huggingface_hub brings it, without its types
 
     try:
-        return yaml.load(text, _bounded_loader(yaml))  # noqa: S506 - it is a SafeLoader
+        return load_bounded(text)
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         _log(repo, f"the card is no YAML that modelhub reads ({type(error).__name__}) and was left out")
         return {}
-
-
-def _bounded_loader(yaml: Any) -> Any:
-    """A `yaml.SafeLoader` that refuses depth, many aliases, and merge keys (which multiply)."""
-
-    class BoundedLoader(yaml.SafeLoader):  # type: ignore[misc]
-        depth = 0
-        aliases = 0
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            self.aliases += self.check_event(yaml.AliasEvent)
-            self.depth += 1
-            if self.depth > _MAX_DEPTH or self.aliases > _MAX_ALIASES:
-                raise yaml.YAMLError("too deep, or too many aliases")
-            try:
-                return super().compose_node(parent, index)
-            finally:
-                self.depth -= 1
-
-        def flatten_mapping(self, node: Any) -> None:
-            if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-                raise yaml.YAMLError("merge keys are not read")
-            super().flatten_mapping(node)
-
-    return BoundedLoader
 
 
 def _log(repo: str, what: str) -> None:
