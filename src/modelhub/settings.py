@@ -23,11 +23,12 @@ _FROM_ENV = {
     "host": ("MODELHUB_HOST",),
     "python": ("MODELHUB_PYTHON",),
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
+    "recipes": ("MODELHUB_RECIPES",),
     "hf_endpoint": ("HF_ENDPOINT",),
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
-_SHOWN = frozenset({"home", "offline", "host", "python"})
+_SHOWN = frozenset({"home", "offline", "host", "python", "recipes"})
 """Settings whose values an error may show: the others may hold a password."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
@@ -41,7 +42,8 @@ class Settings(BaseModel):
     store, or a folder (one in `home` by default); `offline` forbids every socket; `host` is where
     models run (`thread`: in this process; `process`: each in a child process); `python` is the
     interpreter of these children (this one by default); `license_policy` says which licences are
-    refused, as a `LicensePolicy` or its text (none by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
+    refused, as a `LicensePolicy` or its text (none by default); `recipes` is the folder of your own
+    recipes (one in `home` by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
     stays anonymous). The environment is read by `from_env` alone.
 
@@ -58,6 +60,7 @@ class Settings(BaseModel):
     host: Literal["thread", "process"] = "thread"
     python: str | None = None
     license_policy: LicensePolicy = LicensePolicy()
+    recipes: Path
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: SecretStr | None = None
 
@@ -66,6 +69,7 @@ class Settings(BaseModel):
         home = _folder("home", values.get("home", user_data_path("modelhub")))
         values["home"] = home
         values.setdefault("database", sqlite_url(home))
+        values["recipes"] = _folder("recipes", values.get("recipes", home / "recipes"))
         values["store"] = _store_uri(values.get("store", home / "store"))
         values["license_policy"] = LicensePolicy.parse(values.get("license_policy", ""))
         try:

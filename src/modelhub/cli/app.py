@@ -21,6 +21,7 @@ from modelhub.cli.options import (
     VariantName,
     common,
 )
+from modelhub.cli.recipes import recipes
 from modelhub.cli.remove import forget, purge
 from modelhub.cli.search import search
 from modelhub.errors import ModelHubError
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 db = typer.Typer(help="The registry's database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(db, name="db")
+app.add_typer(recipes, name="recipes")
 
 
 def main() -> None:

@@ -4,12 +4,15 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from modelhub.facts import Fact, Job, JobKind, ModelPage, RepoFile, RepoRecord, RepoRef, Snapshot
 from modelhub.facts.base import human_bytes, table
+
+if TYPE_CHECKING:
+    from modelhub.hub.recipes import RecipeMatch, RecipeView
 
 F = TypeVar("F", bound=Fact)
 
@@ -89,6 +92,27 @@ def jobs(rows: Sequence[Job], *, as_json: bool) -> None:
         ("job", "kind", "status", "progress", "started"),
         lambda j: (j.id, j.kind, j.status, _share(j), _when(j.started_at)),
         below=_about,
+        as_json=as_json,
+    )
+
+
+def recipes(found: Sequence["RecipeView"], *, as_json: bool) -> None:
+    """Recipes, and below those that stand in for others, for which."""
+    _facts(
+        found,
+        ("recipe", "tasks", "from"),
+        lambda r: (r.name, ", ".join(r.tasks), r.origin),
+        below=lambda r: [f"in place of that of {r.overrides}"] if r.overrides else [],
+        as_json=as_json,
+    )
+
+
+def recipe_matches(found: Sequence["RecipeMatch"], *, as_json: bool) -> None:
+    """The recipes for a repository."""
+    _facts(
+        found,
+        ("recipe", "from", "by"),
+        lambda each: (each.name, each.origin, each.why),
         as_json=as_json,
     )
 

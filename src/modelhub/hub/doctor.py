@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from modelhub.errors import ModelHubError
 from modelhub.facts import Device, Fact, RuntimeView
 from modelhub.facts.base import human_bytes, table
+from modelhub.hub.recipe_book import RecipeBook
 from modelhub.registry import Registry, StoreLedger
 from modelhub.registry.introspect import find_introspectors
 from modelhub.runtimes import Runtimes, devices
@@ -136,7 +137,7 @@ def diagnose(**given: Any) -> Checkup:
 
 def examine(settings: Settings) -> Checkup:
     """Look at everything; never raises for what it finds."""
-    return _checkup(settings, *_places(settings))
+    return _checkup(settings, *_places(settings), *_recipes(settings))
 
 
 def _checkup(settings: Settings | None, *found: Finding) -> Checkup:
@@ -197,6 +198,16 @@ def _places(settings: Settings) -> list[Finding]:
             store.close()
     finally:
         registry.close()
+    return found
+
+
+def _recipes(settings: Settings) -> list[Finding]:
+    """Files and plugins with recipes that cannot be used."""
+    found: list[Finding] = []
+    problems = _looked("recipes", lambda: RecipeBook(settings.recipes).problems(), found) or ()
+    found += [
+        Finding(subject="recipes", ok=False, text=each.text, advice=each.advice) for each in problems
+    ]
     return found
 
 

@@ -90,7 +90,7 @@ class Hub(Upkeep):
         self._registry, self._resolver, self._serving = rooms.registry, rooms.resolver, rooms.serving
         self._code, self._verifier, self._answering = rooms.code, rooms.verifier, rooms.answering
         self._purger = rooms.purger
-        self.jobs = rooms.jobs
+        self.jobs, self.recipes = rooms.jobs, rooms.recipes
 
     # What is there
 

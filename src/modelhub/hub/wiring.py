@@ -9,6 +9,8 @@ from modelhub.hub.code import CodeGate
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pulling import Puller
 from modelhub.hub.purging import Purger
+from modelhub.hub.recipe_book import RecipeBook
+from modelhub.hub.recipes import Recipes
 from modelhub.hub.recorder import Recorder
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
@@ -35,6 +37,7 @@ class Rooms(NamedTuple):
     verifier: Verifier
     answering: Answering
     purger: Purger
+    recipes: Recipes
 
 
 def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
@@ -60,7 +63,10 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     instances = Instances(book)
     undo.callback(instances.close)
     jobs = Jobs(registry)
-    resolver = Resolver(registry, jobs, Syncer(registry, store), sources, settings.offline)
+    recipes = RecipeBook(settings.recipes)
+    resolver = Resolver(
+        registry, jobs, Syncer(registry, store, recipes=recipes.current), sources, settings.offline
+    )
     puller = Puller(resolver, jobs, Fetcher(registry, store, ledger.key), store)
     licenses = LicenseGate(settings.license_policy)
     code = CodeGate(registry, puller, licenses)
@@ -71,4 +77,14 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     undo.callback(answering.close)
     verifier = Verifier(resolver, store)
     purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book)
-    return Rooms(registry, jobs, resolver, serving, code, verifier, answering, purger)
+    return Rooms(
+        registry,
+        jobs,
+        resolver,
+        serving,
+        code,
+        verifier,
+        answering,
+        purger,
+        Recipes(recipes, resolver, store, calls),
+    )

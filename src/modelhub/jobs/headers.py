@@ -29,6 +29,7 @@ from modelhub.registry.introspect import (
     headers_wanted,
     sisters_wanted,
 )
+from modelhub.registry.introspect.recipes import RecipeSet
 from modelhub.sources.base import Source
 
 __all__ = ["Header", "read_headers", "refuse_damage"]
@@ -51,11 +52,17 @@ the rest of them is known by their names alone."""
 
 
 def read_headers(
-    source: Source, listing: RepoListing, context: JobContext, families: Sequence[Family]
+    source: Source,
+    listing: RepoListing,
+    context: JobContext,
+    families: Sequence[Family],
+    recipes: RecipeSet,
 ) -> Metadata:
-    """What these families want of the headers of weights: whole ones first, then sisters' tables."""
+    """What these families and recipes want of the headers of weights: whole ones first, then sisters'
+    tables.
+    """
     reading = _Reading(source, listing)
-    wanted, sisters = headers_wanted(listing, families), sisters_wanted(listing, families)
+    wanted, sisters = headers_wanted(listing, families, recipes), sisters_wanted(listing, families)
     total = len(wanted) + len(sisters)
     for number, path in enumerate(wanted):
         context.progress("headers", number, total, path, unit="files")

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from modelhub.registry.introspect import (
 )
 from modelhub.registry.introspect.files import MAX_FILE
 from modelhub.registry.introspect.guarded import is_broken
+from modelhub.registry.introspect.recipes import RecipeSet, built_in
 from modelhub.sources.base import Source
 from modelhub.store import Expected, Store
 
@@ -40,11 +41,7 @@ class Syncer:
     registry: Registry
     store: Store
     introspectors: Introspectors = field(default_factory=find_introspectors)
-
-    @property
-    def reader(self) -> str:
-        """A mark of how repositories are read: one that reads otherwise has another."""
-        return f"{version('modelhub')}:{READER}:{self.introspectors.digest()}"
+    recipes: Callable[[], RecipeSet] = built_in
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -104,7 +101,10 @@ class Syncer:
     ) -> tuple[RepoRecord, RepoListing]:
         context.progress("listing", 0, item=ref.id, unit="files")
         listing = self.distinct(_classified(source.describe_known(ref, self._listed)))
-        read = None if self._is_read(listing) else self._read(source, listing, context)
+        recipes = self.recipes()
+        reader = self._reader(recipes)
+        known = self._is_read(listing, reader)
+        read = None if known else self._read(source, listing, context, recipes)
         with self.registry.begin() as tx:
             record = tx.repos.register(
                 listing.repo, source_uri=listing.source_uri, default_branch=listing.default_branch
@@ -121,28 +121,33 @@ class Syncer:
                     found.evidence,
                     found.warnings,
                     # What a broken plugin did not find is looked for again.
-                    reader=None if is_broken(found) else self.reader,
+                    reader=None if is_broken(found) else reader,
                 )
             tx.repos.set_status(record.id, SyncStatus.COMPLETED)
         return record, listing
 
     def _read(
-        self, source: Source, listing: RepoListing, context: JobContext
+        self, source: Source, listing: RepoListing, context: JobContext, recipes: RecipeSet
     ) -> tuple[Mapping[str, Digest], Findings]:
         """The digests of its small files, and what is in the repository."""
         digests = self._metadata(source, listing, context)
         files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
         families = self.families
-        metadata = replace(read_headers(source, listing, context, families), files=files)
-        findings = introspect(listing, metadata, families)
+        headers = read_headers(source, listing, context, families, recipes)
+        metadata = replace(headers, files=files)
+        findings = introspect(listing, metadata, families, recipes)
         refuse_damage(findings, metadata)
         return digests, findings
 
-    def _is_read(self, listing: RepoListing) -> bool:
+    def _reader(self, recipes: RecipeSet) -> str:
+        """A mark of how repositories are read: one that reads otherwise has another."""
+        return f"{version('modelhub')}:{READER}:{self.introspectors.digest()}:{recipes.digest}"
+
+    def _is_read(self, listing: RepoListing, reader: str) -> bool:
         """Whether reading this commit would find what is known already: it cannot have changed."""
         with self.registry.read() as tx:
             return any(
-                tx.revisions.reader(record.id, listing) == self.reader
+                tx.revisions.reader(record.id, listing) == reader
                 for record in _records(tx, listing.repo)
             )
 

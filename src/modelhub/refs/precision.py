@@ -5,7 +5,7 @@ GGUF's names are those of llama.cpp's `llama_ftype` (`ggml-org/llama.cpp: includ
 
 from enum import StrEnum
 
-__all__ = ["Precision", "canonical_tag"]
+__all__ = ["Precision", "canonical_tag", "spellings"]
 
 
 class Precision(StrEnum):
@@ -116,3 +116,8 @@ def canonical_tag(text: str) -> str:
     """
     name = text.strip().lower()
     return _ALIASES.get(name, name)
+
+
+def spellings() -> tuple[str, ...]:
+    """Other spellings of precisions, in lower case."""
+    return tuple(_ALIASES)

@@ -194,7 +194,7 @@ def test_a_yolo_export_says_its_task_and_its_licence():
     yolo = header("fp32", {"images": (1, 3, 640, 640)}, {"output0": (1, 84, 8400)}, metadata=YOLO)
     found = find({"yolo11n.onnx": yolo}, "yolo11n")
     assert (only_model(found).task, only_model(found).subtask) == ("object-detection", None)
-    assert said(found, "model:yolo11n", "license") == {"AGPL-3.0": 100}
+    assert said(found, "model:yolo11n", "license") == {"AGPL-3.0": 100, "agpl-3.0": 60}
     assert codes(found) == ["license.copyleft"]
     same = find({"yolo11n.onnx": yolo}, "yolo11n", license="agpl-3.0")
     assert codes(same) == ["license.copyleft"]

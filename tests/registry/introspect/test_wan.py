@@ -105,14 +105,35 @@ def test_what_a_second_pipeline_of_the_family_has_in_common():
 
 def test_the_original_layout_is_told_apart_from_what_its_card_says():
     found = find_wan(WAN_ORIGINAL)
-    assert found.models == ()
-    assert codes(found) == ["family.unknown", "format.pickle", "layout.original"]
-    assert found.warnings[-1].text == (
+    assert codes(found) == ["layout.original", "format.pickle"]
+    assert found.warnings[0].text == (
         "card says diffusers, but there is no model_index.json: loads only with the original code."
     )
     assert said(found, "repository", "library_name") == {"diffusers": 30}
     assert said(found, "repository", "layout") == {"original": 50}
-    weights = [file for file in WAN_ORIGINAL.files if file.path.suffix in (".pth", ".safetensors")]
+
+
+def test_the_original_layout_is_a_pipeline_too_as_a_recipe_knows_it():
+    found = find_wan(WAN_ORIGINAL)
+    model = only_model(found)
+    assert (model.name, model.task, model.architecture) == (
+        "wan2.1-t2v-1.3b",
+        "text-to-video",
+        "WanModel",
+    )
+    (variant,) = model.variants
+    assert (variant.name, variant.format, variant.precision) == ("fp32", "safetensors", "fp32")
+    assert {part.name: (part.format, part.precision, part.bytes) for part in variant.components} == {
+        "transformer": ("safetensors", "fp32", 5_676_070_424 + 249),
+        "text_encoder": ("pytorch", "bf16", 11_361_920_418),
+        "vae": ("pytorch", "fp32", 507_609_880),
+        "tokenizer": (None, None, 6_623 + 4_548_313 + 16_837_417 + 61_728),
+    }
+    assert paths(variant, "transformer") == ["diffusion_pytorch_model.safetensors", "config.json"]
+    assert said(found, "variant:wan2.1-t2v-1.3b:fp32", "precision") == {"fp32": 100}
+    assert said(found, "variant:wan2.1-t2v-1.3b:fp32:text_encoder", "precision") == {"bf16": 60}
+    assert said(found, "model:wan2.1-t2v-1.3b", "task") == {"text-to-video": 60}
+    weights = [file for _, file in variant.files() if file.path.suffix in (".pth", ".safetensors")]
     assert sum(file.size for file in weights) == 17_545_600_722
     assert sum(file.size for file in weights if file.path.suffix == ".pth") == 11_869_530_298
 

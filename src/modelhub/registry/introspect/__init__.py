@@ -1,6 +1,7 @@
 """From a repository's listing and metadata to its models: pure functions, a file or a folder a family."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from modelhub.facts import Evidence, Model, RepoFile, RepoListing, RepoWarning
@@ -28,6 +29,13 @@ from modelhub.registry.introspect.licenses import access_warnings, card_evidence
 from modelhub.registry.introspect.naming import unique
 from modelhub.registry.introspect.onnx import ONNXFamily
 from modelhub.registry.introspect.plugin import API_VERSION, Introspector
+from modelhub.registry.introspect.recipes import (
+    RecipeSet,
+    apply_recipes,
+    built_in,
+    recipe_headers,
+    stated_tasks,
+)
 from modelhub.registry.introspect.transformers import TransformersFamily
 from modelhub.registry.introspect.weighing import weighed
 
@@ -59,7 +67,7 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 4
+READER = 5
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20
@@ -93,10 +101,14 @@ def files_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) ->
     return metadata_wanted(listing, (path for each in plugins for path in each.files_wanted(listing)))
 
 
-def headers_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[RepoPath, ...]:
-    """The weight files whose headers `introspect` would like to have."""
+def headers_wanted(
+    listing: RepoListing, families: Sequence[Family] = FAMILIES, recipes: RecipeSet | None = None
+) -> tuple[RepoPath, ...]:
+    """The weight files whose headers `introspect` would like to have, with the same recipes."""
     found = find_families(listing, families)
-    return tuple(dict.fromkeys(path for family in found for path in family.headers_wanted(listing)))
+    wanted = (path for family in found for path in family.headers_wanted(listing))
+    matched = (built_in() if recipes is None else recipes).matching(listing)
+    return tuple(dict.fromkeys((*wanted, *recipe_headers(matched, listing))))
 
 
 def sisters_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[Sister, ...]:
@@ -106,32 +118,43 @@ def sisters_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) 
 
 
 def introspect(
-    listing: RepoListing, metadata: Metadata, families: Sequence[Family] = FAMILIES
+    listing: RepoListing,
+    metadata: Metadata,
+    families: Sequence[Family] = FAMILIES,
+    recipes: RecipeSet | None = None,
 ) -> Findings:
     """The models of a repository, with the evidence for them and what a person should know.
 
-    Weight files whose headers were refused are none of any model's, and told.
+    Weight files whose headers were refused are none of any model's, and told. `recipes` say what the
+    repository does not; those that come with modelhub, unless others are given.
     """
     listing = _undamaged(listing, metadata)
+    matched = (built_in() if recipes is None else recipes).matching(listing, metadata)
+    metadata = replace(metadata, stated=stated_tasks(matched, listing))
     found = [family.describe(listing, metadata) for family in find_families(listing, families)]
-    if all(map(is_broken, found)):
+    layout = layout_findings(listing, metadata)
+    whole = apply_recipes(matched, listing, metadata, _all(listing, metadata, [*found, layout]))
+    if all(map(is_broken, found)) and not whole.models:
         found.append(_unknown(listing, families))
-    found.append(layout_findings(listing, metadata))
-    evidence = (
-        *card_evidence(listing),
-        *text_evidence(listing, metadata),
-        *(row for each in found for row in each.evidence),
-    )
-    models = tuple(
-        weighed(model, metadata) for model in _together(model for each in found for model in each.models)
-    )
+        whole = apply_recipes(matched, listing, metadata, _all(listing, metadata, [*found, layout]))
+    models = tuple(weighed(model, metadata) for model in _together(whole.models))
     warnings = (
         *access_warnings(listing),
-        *license_warnings(evidence, models),
+        *license_warnings(whole.evidence, models),
         *_damage(metadata),
-        *(warning for each in found for warning in _told(each, found)),
+        *whole.warnings,
     )
-    return Findings(models, evidence, tuple(dict.fromkeys(warnings)))
+    return Findings(models, whole.evidence, tuple(dict.fromkeys(warnings)))
+
+
+def _all(listing: RepoListing, metadata: Metadata, found: Sequence[Findings]) -> Findings:
+    """What the card, licence files and all families say, one behind the other."""
+    evidence = (*card_evidence(listing), *text_evidence(listing, metadata))
+    return Findings(
+        models=tuple(model for each in found for model in each.models),
+        evidence=(*evidence, *(row for each in found for row in each.evidence)),
+        warnings=tuple(warning for each in found for warning in _told(each, found)),
+    )
 
 
 def _undamaged(listing: RepoListing, metadata: Metadata) -> RepoListing:

@@ -6,11 +6,9 @@ Architecture names: `gguf: constants.py MODEL_ARCH_NAMES`; those of images and v
 diffusion engines write, which llama.cpp does not run.
 """
 
-from typing import NamedTuple
-
 from modelhub.facts import RepoListing
 from modelhub.formats import GGUFHeader
-from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER, FROM_NAME
+from modelhub.registry.introspect.base import FROM_CARD, FROM_HEADER, FROM_NAME, TaskFinding
 from modelhub.tasks import TASKS
 
 __all__ = [
@@ -53,17 +51,6 @@ _IMAGES = frozenset(["aura", "flux", "hidream", "lumina2", "qwen_image", "sd1", 
 _VIDEOS = frozenset(["hyvid", "ltxv", "wan"])
 _TAGS = {name: task.id for task in TASKS for name in (*task.aliases, task.id)}
 """Tasks by the tags that cards have; some are aliases (`sentence-similarity`)."""
-
-
-class TaskFinding(NamedTuple):
-    """A canonical task id, what it rests on, how far that is trusted, and what tells it apart within
-    the task.
-    """
-
-    task: str
-    evidence: str
-    trust: int
-    subtask: str | None = None
 
 
 def find_gguf_task(header: GGUFHeader | None, listing: RepoListing) -> TaskFinding:

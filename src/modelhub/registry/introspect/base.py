@@ -14,15 +14,31 @@ __all__ = [
     "FROM_CONFIG",
     "FROM_HEADER",
     "FROM_NAME",
+    "FROM_RECIPE",
     "Family",
     "Findings",
     "Metadata",
     "Sister",
+    "TaskFinding",
     "WithSisters",
 ]
 
-FROM_HEADER, FROM_CONFIG, FROM_NAME, FROM_CARD = 100, 80, 50, 30
-"""How far evidence is trusted: structure outranks names, and names outrank what people write."""
+FROM_HEADER, FROM_CONFIG, FROM_RECIPE, FROM_NAME, FROM_CARD = 100, 80, 60, 50, 30
+"""How far evidence is trusted: structure outranks names, and names outrank what people write.
+
+A recipe was written with care, but found the repository by names: it stands between these and structure.
+"""
+
+
+class TaskFinding(NamedTuple):
+    """A canonical task id, what it rests on, how far that is trusted, and what tells it apart within
+    the task.
+    """
+
+    task: str
+    evidence: str
+    trust: int
+    subtask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +46,15 @@ class Metadata:
     """What was read of a repository: whole small files, and the headers of weight files.
 
     Either may lack what was asked for; a family then says less. `tables` are of files whose header
-    was read in part; `damaged` says of files why their headers were refused.
+    was read in part; `damaged` says of files why their headers were refused; `stated` is what recipes say
+    that files are for, of which nothing in the repository says it.
     """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     headers: Mapping[str, GGUFHeader | ONNXHeader | SafetensorsHeader] = field(default_factory=dict)
     tables: Mapping[str, GGUFTable] = field(default_factory=dict)
     damaged: Mapping[str, FormatError] = field(default_factory=dict)
+    stated: Mapping[str, TaskFinding] = field(default_factory=dict)
 
     def gguf(self, path: str) -> GGUFHeader | None:
         """The GGUF header of a file, if it was read and is one."""

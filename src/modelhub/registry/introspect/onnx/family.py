@@ -103,8 +103,9 @@ class _Description:
         owned = alone or not group.graph
         home = Home(self.documents, self._folders, group.base, sets[0], owned=owned)
         read = self._read(sets)
-        tasks = self._tasks(name, home, read)
+        tasks = self._tasks(name, home, read) or self._stated(sets)
         if not tasks:
+            self._note_unknown(name, read)
             return
         task = tasks[0].task
         made = Variants(self.documents, name, lambda graphs: home.of(graphs).beside(), self._data)
@@ -144,14 +145,17 @@ class _Description:
         return max(found, key=len)
 
     def _tasks(self, name: str, home: Home, read: Read) -> tuple[TaskFinding, ...]:
-        """What is said of its task: first what counts; nothing, which is told, where nothing says it."""
+        """What is said of its task: first what counts; nothing where nothing says it."""
         seen = task_by_graphs(dict(read.values()))
         found = (*self._said(home), *((seen,) if seen else ()))
         for each in found:
             self._note(name, "task", each.task, each.evidence, each.trust)
-        if not found:
-            self._note_unknown(name, read)
         return found
+
+    def _stated(self, sets: Sequence[GraphSet]) -> tuple[TaskFinding, ...]:
+        """What a recipe says that one of these graphs is for."""
+        stated = self.documents.metadata.stated
+        return tuple(stated[each.path] for each in sets if each.path in stated)[:1]
 
     def _said(self, home: Home) -> tuple[TaskFinding, ...]:
         """By `config.json`, else by the card."""
