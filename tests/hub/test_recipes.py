@@ -57,7 +57,12 @@ def test_a_recipe_that_was_added_describes_what_says_nothing(hub, server, reposi
     report = hub.inspect(SILENT, refresh=True)
     model = only(report)
     assert (model.name, model.task, model.architecture) == ("silent", "depth-estimation", "silence")
-    assert model.details == {"input_width": 320, "input_height": 240, "channel_order": "bgr"}
+    assert model.details == {
+        "input_width": 320,
+        "input_height": 240,
+        "channel_order": "bgr",
+        "tensor_bytes": {"weights.safetensors": MEGABYTE},
+    }
     (variant,) = model.variants
     assert (variant.name, variant.precision, variant.parameters) == ("fp16", "fp16", MEGABYTE // 2)
     assert [warning.code for warning in report.warnings] == ["license.copyleft"]

@@ -91,7 +91,7 @@ class Resolver:
         A known repository is answered from the registry alone unless `refresh`; an unknown one, and
         a revision not seen before, is synced first. A local folder is looked at each time.
         """
-        if ref.is_local:
+        if ref.is_local and not refresh:
             return self._local(ref, call, on_progress)
         record = self.find(ref)
         if record is not None and not refresh and (target := self._known(ref, record)):
