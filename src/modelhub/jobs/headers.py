@@ -56,7 +56,7 @@ def read_headers(
     listing: RepoListing,
     context: JobContext,
     families: Sequence[Family],
-    recipes: RecipeSet,
+    recipes: RecipeSet | None = None,
 ) -> Metadata:
     """What these families and recipes want of the headers of weights: whole ones first, then sisters'
     tables.
