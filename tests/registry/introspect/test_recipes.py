@@ -104,7 +104,8 @@ def test_whisper_for_ctranslate2_is_no_pickle():
     assert (variant.name, variant.format, variant.precision) == ("ctranslate2", "ctranslate2", None)
     assert paths(variant, "tokenizer") == ["tokenizer.json", "vocabulary.txt"]
     assert codes(found) == []
-    assert said(found, "model:faster-whisper-tiny", "license") == {"mit": FROM_RECIPE}
+    # It may have been trained further, under another licence.
+    assert said(found, "model:faster-whisper-tiny", "license") == {}
 
 
 def test_whisper_for_ctranslate2_is_known_by_its_configuration_too():
@@ -143,7 +144,14 @@ def test_whisper_of_its_authors_is_known_by_its_hash_wherever_it_is():
     found = introspect(repo.model_copy(update={"files": files}), Metadata())
     assert models(found) == {"base": ("automatic-speech-recognition", None)}
     assert codes(found) == ["format.pickle"]
+    assert said(found, "model:base", "license") == {"mit": FROM_RECIPE}
     assert introspect(repo, Metadata()).models == ()
+
+
+def test_whisper_of_its_authors_is_known_by_its_name_in_a_repository_of_such():
+    found = find({"base.pt": None, "readme.txt": None}, "my-whisper")
+    assert models(found) == {"base": ("automatic-speech-recognition", None)}
+    assert said(found, "model:base", "license") == {}
 
 
 def test_kokoro_with_its_voices():
