@@ -1,12 +1,22 @@
 """Many repositories at once, written past the registry's own methods, for questions at some size."""
 
 from datetime import UTC, datetime
-from itertools import product
+from itertools import islice, product
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from modelhub.registry.listed import relist
-from modelhub.registry.tables import FactRow, ModelRow, RepoRow, RevisionRow, VariantRow
+from modelhub.registry.tables import (
+    ComponentFileRow,
+    ComponentRow,
+    FactRow,
+    ModelRow,
+    RefRow,
+    RepoFileRow,
+    RepoRow,
+    RevisionRow,
+    VariantRow,
+)
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 VENDORS = tuple(f"vendor-{number}" for number in range(40))
@@ -32,6 +42,71 @@ def fill(registry, count):
         tx.session.execute(insert(FactRow), [_license(n) for n in numbers])
         for number in numbers:
             relist(tx.session, number)
+
+
+BATCH = 10_000
+
+
+def fill_files(registry, numbers, each):
+    """`each` files for every repository of `numbers`, which `fill` made, what `main` means, and of each
+    variant the component `model` with two of the files.
+    """
+    with registry.begin() as tx:
+        found = select(VariantRow.id, VariantRow.logical_model_id, VariantRow.position)
+        variants = tx.session.execute(found.where(VariantRow.logical_model_id.in_(numbers))).all()
+        tx.session.execute(insert(RefRow), [_ref(n) for n in numbers])
+        files = (_file(n, place, each) for n, place in product(numbers, range(each)))
+        while batch := list(islice(files, BATCH)):
+            tx.session.execute(insert(RepoFileRow), batch)
+        tx.session.execute(insert(ComponentRow), [_component(number, n) for number, n, _ in variants])
+        places = [(v, n, shard, 2 * at + shard) for v, n, at in variants for shard in (0, 1)]
+        tx.session.execute(insert(ComponentFileRow), [_shard(*place, each) for place in places])
+
+
+def _ref(n):
+    named = {"model_repo_id": n, "revision_id": n, "name": "main"}
+    return {**named, "first_seen_at": MOMENT, "last_seen_at": MOMENT}
+
+
+def _file(n, place, each):
+    number = n * each + place
+    return {
+        "id": number,
+        "model_repo_id": n,
+        "revision_id": n,
+        "position": place,
+        "file_path": f"part-{place % 10}/model-{place:05}.safetensors",
+        "size_bytes": number % 9_000 * 1_000_000,
+        "lfs_sha256": f"{number * 2654435761 % 2**255:064x}",
+        "git_oid": f"{number:040x}",
+        "type": "model",
+    }
+
+
+def _component(variant, n):
+    return {
+        "id": variant,
+        "model_variant_id": variant,
+        "position": 0,
+        "component_name": "model",
+        "model_repo_name": f"vendor/model-{n}",
+        "source": "",
+        "commit_hash": f"{n:040x}",
+        "folder": "",
+    }
+
+
+def _shard(variant, n, shard, place, each):
+    file = _file(n, place, each)
+    return {
+        "component_id": variant,
+        "position": shard,
+        "file_path": file["file_path"],
+        "size_bytes": file["size_bytes"],
+        "hash_sha256": file["lfs_sha256"],
+        "type": "model",
+        "repo_file_id": file["id"],
+    }
 
 
 def _repo(n, *, rare):

@@ -1,12 +1,11 @@
 """Searches are answered from indexes, with few statements, on a database of some size."""
 
-from contextlib import contextmanager
-
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from modelhub.registry import ModelQuery
 from tests.registry.catalog import FIRST, fill
+from tests.registry.explain import explained, whole
 
 COUNT = 2000
 QUERIES = {
@@ -44,36 +43,6 @@ def filled(registry):
         with registry.begin() as tx:
             tx.session.execute(text("ANALYZE"))
     return registry
-
-
-@contextmanager
-def explained(registry):
-    """How the database answers each SELECT that is made meanwhile, a list of steps for each."""
-    steps = []
-    how = "EXPLAIN QUERY PLAN " if registry.dialect == "sqlite" else "EXPLAIN "
-
-    def explain(connection, cursor, statement, parameters, context, many):
-        if statement.startswith("SELECT"):
-            aside = cursor.connection.cursor()
-            if registry.dialect == "postgresql":
-                # A table of a test is soon read whole; the question is whether it must be.
-                aside.execute("SET LOCAL enable_seqscan = off")
-            rows = aside.execute(how + statement, parameters).fetchall()
-            steps.append([str(row[-1]) for row in rows])
-
-    event.listen(registry._reader, "before_cursor_execute", explain)
-    yield steps
-    event.remove(registry._reader, "before_cursor_execute", explain)
-
-
-def whole(steps):
-    """Those that go through a table."""
-    return [
-        step
-        for one in steps
-        for step in one
-        if "Seq Scan" in step or (step.startswith("SCAN") and "USING" not in step)
-    ]
 
 
 def test_each_filter_has_its_index_and_no_table_is_read_whole(filled):

@@ -1,9 +1,11 @@
 """Registered repositories."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import Integer, Select, bindparam, select, tuple_, update
+from sqlalchemy import Row as SqlRow
 from sqlalchemy.orm import Session
 
 from modelhub.errors import InvalidInput, RepositoryNotFound
@@ -75,14 +77,9 @@ class Repos:
 
         With `forgotten` those that were forgotten, and only those.
         """
-        state = RepoRow.deleted_at.is_not(None) if forgotten else _LIVING
-        found = select(RepoRow).where(RepoRow.name_key == name.casefold(), state)
-        if vendor is not None:
-            found = found.where(RepoRow.vendor_key == vendor.casefold())
-        if source is not None:
-            found = found.where(RepoRow.source == source)
-        rows = self._session.scalars(found.order_by(RepoRow.vendor_key, RepoRow.source))
-        return tuple(map(_record, rows))
+        found = _finding(vendor=vendor is not None, source=source is not None, forgotten=forgotten)
+        wanted = {"name": name.casefold(), "vendor": (vendor or "").casefold(), "source": source}
+        return tuple(map(_record, self._session.execute(found, wanted)))
 
     def find_by_uri(self, source: str, uri: str, *, forgotten: bool = False) -> RepoRecord | None:
         """The one that lies at `uri`; the latest, if several do. With `forgotten` as `find`."""
@@ -106,12 +103,12 @@ class Repos:
 
     def list(self, limit: int, after: RepoRecord | None = None) -> tuple[RepoRecord, ...]:
         """At most `limit`, by vendor and name; those behind `after`, the last of the page before."""
-        page = select(RepoRow).where(_LIVING)
-        order = (RepoRow.vendor_key, RepoRow.name_key, RepoRow.id)
+        wanted: dict[str, Any] = {"limit": limit}
         if after is not None:
             _, vendor, name = after.repo.key
-            page = page.where(tuple_(*order) > (vendor, name, after.id))
-        return tuple(map(_record, self._session.scalars(page.order_by(*order).limit(limit))))
+            wanted |= {"vendor": vendor, "name": name, "id": after.id}
+        page = _FIRST_PAGE if after is None else _NEXT_PAGE
+        return tuple(map(_record, self._session.execute(page, wanted)))
 
     def set_status(self, record_id: int, status: SyncStatus, error: JsonDict | None = None) -> None:
         """Where its sync stands; `error` is `ModelHubError.to_dict()` of what stopped it.
@@ -206,6 +203,43 @@ class Repos:
             raise _unknown(record_id)
 
 
+# What each call asks is built once: that takes SQLAlchemy as long as the database takes to answer.
+_RECORD = (
+    RepoRow.id,
+    RepoRow.source,
+    RepoRow.model_vendor,
+    RepoRow.model_name,
+    RepoRow.source_uri,
+    RepoRow.default_branch,
+    RepoRow.git_head,
+    RepoRow.sync_status,
+    RepoRow.sync_error,
+    RepoRow.task_hints,
+    RepoRow.preferred_format,
+    RepoRow.preferred_precision,
+    RepoRow.quantization_targets,
+    RepoRow.created_at,
+    RepoRow.last_synced_at,
+)
+_ORDER = (RepoRow.vendor_key, RepoRow.name_key, RepoRow.id)
+_FIRST_PAGE = select(*_RECORD).where(_LIVING).order_by(*_ORDER).limit(bindparam("limit", type_=Integer))
+_NEXT_PAGE = _FIRST_PAGE.where(
+    tuple_(*_ORDER) > tuple_(bindparam("vendor"), bindparam("name"), bindparam("id"))
+)
+
+
+@cache
+def _finding(*, vendor: bool, source: bool, forgotten: bool) -> Select[*tuple[Any, ...]]:
+    """Those of a name; with `vendor` and `source` of those only."""
+    state = RepoRow.deleted_at.is_not(None) if forgotten else _LIVING
+    found = select(*_RECORD).where(RepoRow.name_key == bindparam("name"), state)
+    if vendor:
+        found = found.where(RepoRow.vendor_key == bindparam("vendor"))
+    if source:
+        found = found.where(RepoRow.source == bindparam("source"))
+    return found.order_by(RepoRow.vendor_key, RepoRow.source)
+
+
 def _unknown(record_id: int) -> RepositoryNotFound:
     return RepositoryNotFound(f"no repository has the number {record_id}", field="record")
 
@@ -214,7 +248,7 @@ def _spelling(repo: RepoId) -> dict[str, str]:
     return {"model_repo_name": repo.id, "model_vendor": repo.vendor, "model_name": repo.name}
 
 
-def _record(row: RepoRow) -> RepoRecord:
+def _record(row: RepoRow | SqlRow[*tuple[Any, ...]]) -> RepoRecord:
     return RepoRecord(
         id=row.id,
         repo=RepoId(source=row.source, vendor=row.model_vendor, name=row.model_name),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,16 @@ from modelhub.registry.tables import RefRow, RepoFileRow, RepoRow, RevisionRow
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 _SHORT = re.compile(r"[0-9a-f]{7,63}\Z")
+
+# Built once: that takes SQLAlchemy as long as the database takes to answer.
+_HEAD = select(RepoRow.git_head).where(RepoRow.id == bindparam("record"))
+_MEANT = (
+    select(RevisionRow.commit_hash)
+    .join(RefRow, RefRow.revision_id == RevisionRow.id)
+    .where(RefRow.model_repo_id == bindparam("record"), RefRow.name == bindparam("name"))
+    .order_by(RefRow.id.desc())
+    .limit(1)
+)
 
 
 class Revisions:
@@ -58,18 +68,11 @@ class Revisions:
         this order, as git does.
         """
         if revision is None:
-            return self._session.scalar(select(RepoRow.git_head).where(RepoRow.id == record_id))
+            return self._session.scalar(_HEAD, {"record": record_id})
         commit = revision.lower()
         if _COMMIT.match(commit) and (found := self._commits(record_id, commit, commit)):
             return found[0]
-        newest = (
-            select(RevisionRow.commit_hash)
-            .join(RefRow, RefRow.revision_id == RevisionRow.id)
-            .where(RefRow.model_repo_id == record_id, RefRow.name == revision)
-            .order_by(RefRow.id.desc())
-            .limit(1)
-        )
-        if (meant := self._session.scalar(newest)) is not None:
+        if (meant := self._session.scalar(_MEANT, {"record": record_id, "name": revision})) is not None:
             return meant
         found = self._commits(record_id, commit, commit + "g") if _SHORT.match(commit) else ()
         return found[0] if len(found) == 1 else None

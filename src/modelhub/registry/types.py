@@ -142,7 +142,8 @@ def _store_text(text: str) -> str:
 
 
 def _load_text(text: str) -> str:
-    return _MARKED.sub(lambda found: chr(int(found.group(1), 16)), text)
+    # Hardly any text has a mark, and to look for one is quick.
+    return _MARKED.sub(lambda found: chr(int(found.group(1), 16)), text) if _MARK in text else text
 
 
 def _store_json(value: Any) -> Any:
