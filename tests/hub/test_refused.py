@@ -213,14 +213,14 @@ def test_a_closed_hub_says_so(make_hub):
 
 def test_the_error_of_a_failed_sync_is_kept_and_seen(hub, server):
     hub.sync(MODEL)
-    server.faults["*/tree/*"] = Fault(status=500)
+    server.faults["*/api/models/*"] = Fault(status=500)
     with pytest.raises(ModelHubError):
         hub.sync(MODEL)
     record = hub.repos()[0]
     assert record.sync_status is SyncStatus.ERROR
     assert record.sync_error
     assert hub.inspect(MODEL).models
-    del server.faults["*/tree/*"]
+    del server.faults["*/api/models/*"]
     hub.sync(MODEL)
     assert hub.repos()[0].sync_status is SyncStatus.COMPLETED
 

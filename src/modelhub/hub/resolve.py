@@ -267,7 +267,7 @@ class Resolver:
 
     def _known(self, ref: ModelRef, record: RepoRecord) -> Target | None:
         with self.registry.read() as tx:
-            commit = tx.revisions.resolve(record.id, ref.revision)
+            commit = tx.revisions.resolve(record.id, ref.revision) if ref.revision else record.git_head
             report = self._report(tx, record, commit) if commit else None
             seen = self.offline and commit is None and bool(tx.revisions.refs(record.id))
         if commit is not None and report is not None:

@@ -1,6 +1,7 @@
 """Engines: SQLite told to behave, PostgreSQL told not to wait for ever."""
 
 import random
+import select
 import sqlite3
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidatePoolError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from modelhub.errors import DatabaseUnavailable, InvalidInput, ModelHubError, RegistryError
@@ -147,19 +148,28 @@ def _advice(url: URL, reason: str) -> str:
 def _postgres(url: URL) -> Engine:
     options = {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in url.query else {}
     try:
-        return create_engine(
-            url,
-            connect_args=options,
-            hide_parameters=True,
-            max_overflow=24,
-            pool_pre_ping=True,
-            pool_size=8,
+        engine = create_engine(
+            url, connect_args=options, hide_parameters=True, max_overflow=24, pool_size=8
         )
     except (ImportError, NoSuchModuleError) as error:
         raise DatabaseUnavailable(
             f"database {shown(url)} needs psycopg, which is not installed",
             hint='pip install "modelhub[postgres]"',
         ) from error
+    event.listen(engine, "checkout", _notice_end)
+    return engine
+
+
+def _notice_end(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Take no connection that its server has ended.
+
+    Such a one has something to read, a last message or its end, and one that waits has nothing. To ask
+    the server each time would cost as much as a question.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise InvalidatePoolError
 
 
 def _sqlite(url: URL, **pool: Any) -> Engine:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from modelhub.errors import InvalidInput
 from modelhub.facts import ModelEntry, ModelPage
 from modelhub.registry.listed import license_key, words_of
+from modelhub.registry.statements import among
 from modelhub.registry.tables import (
     ListedModelRow,
     ListedWordRow,
@@ -114,7 +115,7 @@ class Search:
             )
             .join(RevisionRow, ModelRow.revision_id == RevisionRow.id)
             .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
-            .where(ModelRow.id.in_(numbers))
+            .where(among(self._session, ModelRow.id, numbers))
         )
         rows = self._session.execute(found).mappings()
         return {row["id"]: {name: row[name] for name in row if name != "id"} for row in rows}
@@ -123,7 +124,7 @@ class Search:
         """The formats and the precisions of each model's variants, in their order."""
         found = (
             select(VariantRow.logical_model_id, VariantRow.format, VariantRow.precision)
-            .where(VariantRow.logical_model_id.in_(numbers))
+            .where(among(self._session, VariantRow.logical_model_id, numbers))
             .order_by(VariantRow.logical_model_id, VariantRow.position)
         )
         kinds: dict[int, tuple[dict[str, None], dict[str, None]]] = {}

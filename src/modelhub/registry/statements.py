@@ -1,18 +1,18 @@
 """Statements that SQLite and PostgreSQL share but SQLAlchemy spells twice, and the clock."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelhub.registry.tables import Row
 from modelhub.registry.types import Utc, utc_now
 
-__all__ = ["batches", "insert", "now"]
+__all__ = ["among", "batches", "insert", "now"]
 
 # SQLite takes 32,766 variables a statement, PostgreSQL 65,535; a row has at most a few dozen.
 BATCH = 500
@@ -24,6 +24,15 @@ def insert(session: Session, table: type[Row]) -> sqlite.Insert | postgresql.Ins
     """An INSERT that knows ON CONFLICT."""
     on_sqlite = session.get_bind().dialect.name == "sqlite"
     return sqlite.insert(table) if on_sqlite else postgresql.insert(table)
+
+
+def among(
+    session: Session, column: InstrumentedAttribute[int], numbers: Collection[int]
+) -> ColumnElement[bool]:
+    """That a column has one of `numbers`. PostgreSQL plans such a question once, however many they are."""
+    if session.get_bind().dialect.name == "sqlite":
+        return column.in_(numbers)
+    return column == func.any(bindparam(None, list(numbers), type_=postgresql.ARRAY(BigInteger)))
 
 
 def now(session: Session) -> datetime:
