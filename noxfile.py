@@ -101,7 +101,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Every claim about speed, against its baseline. Arguments go to each; `--quick` if none."""
-    install(session, ".[llama-server]", groups=("zoo",))
+    install(session, ".[llama-server,postgres]", groups=("bench",))
     for benchmark in sorted(ROOT.glob("benchmarks/*.py")):
         if '__name__ == "__main__"' in benchmark.read_text(encoding="utf-8"):
             session.run("python", str(benchmark.relative_to(ROOT)), *(session.posargs or ["--quick"]))

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
 from modelhub import Hub
+from modelhub.registry.tables import RepoFileRow
 from modelhub.runtimes.llama_server import engine
+from tests.registry.catalog import FIRST
 from tests.runtimes.random_gguf import write_random_gguf
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -29,3 +32,36 @@ def test_both_sides_ask_one_engine_for_the_same_number_of_tokens(chat_overhead, 
         assert chat_overhead.bare_tokens(servers[0], "x") == 4
         servers.clear()
     assert engine.start_server is start
+
+
+@pytest.fixture
+def registry_scale(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import registry_catalog
+    import registry_scale
+
+    monkeypatch.setattr(registry_catalog, "REPOSITORIES", 200)
+    monkeypatch.setattr(registry_catalog, "FILES", 5)
+    monkeypatch.setattr(registry_catalog, "STEP", 100)
+    return registry_scale
+
+
+def test_the_catalog_holds_what_is_asked_of_it(registry_scale, database_url):
+    with registry_scale.catalog.opened(database_url) as registry:
+        registry_scale.catalog.build(registry)
+        with registry.read() as tx:
+            count = tx.session.scalar(select(func.count()).select_from(RepoFileRow))
+            assert len(tx.repos.list(1000)) == 200
+            assert tx.models.report(FIRST, f"{FIRST:040x}").models[0].variants[1].components[0].files
+        assert count == 1000
+        for ask, _, _ in registry_scale.QUESTIONS.values():
+            assert len(registry_scale.alone(registry, ask, 5)) == 5
+        assert len(registry_scale.beside_a_writer(registry, registry_scale.resolve, seconds=1)) == 64
+        assert len(registry_scale.steps(registry)) >= 30
+
+
+def test_a_sync_is_measured_for_a_thousand_files(registry_scale, tmp_path):
+    folder = registry_scale.thousand_files(tmp_path / "repo", 1)
+    assert sum(path.is_file() for path in folder.rglob("*")) == 1000
+    (seconds,) = registry_scale.syncs(f"sqlite:///{tmp_path}/modelhub.db", 1)
+    assert seconds > 0
