@@ -18,7 +18,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from modelhub.errors import FileNotInRepository, ModelHubError, RepositoryNotFound, RevisionNotFound
-from modelhub.facts import RepoFile, RepoListing
+from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.refs import ModelRef, RepoPath
 from modelhub.sources.base import API_VERSION, Source
 
@@ -74,6 +74,19 @@ class SourceContract:
     def test_commit_stays_while_nothing_changes(self) -> None:
         source, listing = self._described()
         assert source.describe(self.reference()) == listing
+        source.close()
+
+    def test_a_known_commit_is_described_the_same(self) -> None:
+        source, listing = self._described()
+        asked: list[tuple[RepoId, str]] = []
+
+        def known(repo: RepoId, commit: str) -> RepoListing | None:
+            asked.append((repo, commit))
+            return listing
+
+        assert source.describe_known(self.reference(), known) == listing
+        assert source.describe_known(self.reference(), lambda _repo, _commit: None) == listing
+        assert set(asked) <= {(listing.repo, listing.commit)}
         source.close()
 
     def test_read_gives_the_range(self) -> None:
