@@ -19,7 +19,7 @@ from modelhub.errors import (
     TaskNotSupported,
 )
 from modelhub.facts import Device
-from modelhub.hub import serving
+from modelhub.hub import planning
 from modelhub.tasks import FinishReason, Request
 from tests.zoo.hub_server import Fault
 from tests.zoo.repos import chat_answers
@@ -256,10 +256,10 @@ def test_bad_options_and_requests_are_refused_before_a_weight_moves(hub, server)
 def test_a_loaded_model_is_not_in_its_own_way(hub, monkeypatch):
     """What is loaded has taken the memory that it needs: it need not find it free again."""
     full = Device(name="cpu", kind="cpu", memory_total=10**9, memory_free=10**9)
-    monkeypatch.setattr(serving, "devices", lambda: (full,))
+    monkeypatch.setattr(planning, "devices", lambda: (full,))
     first = hub.chat(MODEL, messages(CASES[0]), temperature=0, options=ONE)
     empty = full.model_copy(update={"memory_free": 1000})
-    monkeypatch.setattr(serving, "devices", lambda: (empty,))
+    monkeypatch.setattr(planning, "devices", lambda: (empty,))
     again = hub.chat(MODEL, messages(CASES[0]), temperature=0, options=ONE)
     assert again.provenance == first.provenance
     hub.sync(MODEL)

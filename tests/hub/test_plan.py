@@ -59,7 +59,7 @@ def test_the_limit_of_a_control_group_is_what_a_plan_fits_into(hub, monkeypatch)
     """The group above has a lower limit than the own one, as a pod's has than a container's."""
     hub.sync(MODEL)
     small = devices()[0].model_copy(update={"memory_total": 200 * MB, "memory_free": 100 * MB})
-    monkeypatch.setattr("modelhub.hub.serving.devices", lambda: (small,))
+    monkeypatch.setattr("modelhub.hub.planning.devices", lambda: (small,))
     plan = hub.plan(MODEL, runtime="llama_server")
     assert (plan.memory_free, plan.fits) == (100 * MB, False)
     assert {each.reason for each in plan.passed} == {"does_not_fit"}
@@ -82,7 +82,7 @@ def test_the_device_is_read_through_every_group_above(hub, monkeypatch, tmp_path
         (folder / "memory.max").write_text(f"{limit}\n")
         (folder / "memory.current").write_text(f"{used}\n")
         (folder / "memory.stat").write_text(f"inactive_file {50 * MB}\n")
-    monkeypatch.setattr("modelhub.hub.serving.devices", lambda: (cpu(tmp_path),))
+    monkeypatch.setattr("modelhub.hub.planning.devices", lambda: (cpu(tmp_path),))
     plan = hub.plan(MODEL, runtime="echo")
     assert plan.memory_free == (500 - 150) * MB
 

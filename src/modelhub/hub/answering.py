@@ -96,7 +96,7 @@ class Answering:
     ) -> tuple[Lease, Provenance]:
         check_request(name.id, request)
         ref = ModelRef.parse(default_model(name.id) if model is None else model)
-        self.serving.check_names(how.runtime, how.device)
+        self.serving.planning.check_names(how.runtime, how.device)
         with show as shown:
             target = self.resolver.resolve(ref, call, shown)
             story.about(target.record.repo.id)

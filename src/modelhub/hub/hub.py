@@ -149,10 +149,10 @@ class Hub(Upkeep):
         """What would run where, what must be fetched for it, and why. Fetches nothing."""
         ref = ModelRef.parse(model)
         with self._calls.serve() as call, self._shown(None) as show:
-            self._serving.check_names(runtime, device)
+            self._serving.planning.check_names(runtime, device)
             target = self._resolver.resolve(ref, call, show)
             wish = Wish(task, target.tags, variant, runtime)
-            return self._serving.plan(target, wish, device, options or {})
+            return self._serving.planning.plan(target, wish, device, options or {})
 
     def pull(
         self,
@@ -173,8 +173,10 @@ class Hub(Upkeep):
         ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show)
-            plan = self._serving.plan(target, Wish(task, target.tags, variant), None, {}, whole=True)
-            return self._serving.pull(target, plan, call, show)
+            plan = self._serving.planning.plan(
+                target, Wish(task, target.tags, variant), None, {}, whole=True
+            )
+            return self._serving.loading.pull(target, plan, call, show)
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""
@@ -235,7 +237,7 @@ class Hub(Upkeep):
 
     def runtimes(self) -> tuple[RuntimeView, ...]:
         """The runtimes that are installed or could be, and what each lacks."""
-        return self._serving.runtimes.views()
+        return self._serving.planning.runtimes.views()
 
     def devices(self) -> tuple[Device, ...]:
         """What models could run on, with the memory that is free now."""

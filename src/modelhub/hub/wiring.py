@@ -7,6 +7,8 @@ from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
 from modelhub.hub.licenses import LicenseGate
+from modelhub.hub.loading import Loading
+from modelhub.hub.planning import Planning
 from modelhub.hub.pulling import Puller
 from modelhub.hub.purging import Purger
 from modelhub.hub.recipe_book import RecipeBook
@@ -72,7 +74,9 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     code = CodeGate(registry, puller, licenses)
     hosts = Hosts(settings.host, settings.python)
     runtimes = Runtimes(host=settings.host, python=settings.python)
-    serving = Serving(resolver, store, puller, code, licenses, runtimes, instances, hosts)
+    planning = Planning(resolver, store, code, licenses, runtimes, instances)
+    loading = Loading(resolver, puller, code, licenses, runtimes, instances, hosts)
+    serving = Serving(planning, loading, code, instances)
     answering = Answering(calls, resolver, serving, recorder)
     undo.callback(answering.close)
     verifier = Verifier(resolver, store)

@@ -1,0 +1,88 @@
+"""What a plan needs, fetched and loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelhub.facts import Call, Plan, ProgressCallback, Snapshot
+from modelhub.hub.code import CodeGate
+from modelhub.hub.hindrances import check_room
+from modelhub.hub.licenses import LicenseGate
+from modelhub.hub.places import Place, place_of, places
+from modelhub.hub.pulling import Puller, whole
+from modelhub.hub.ready import Ready
+from modelhub.hub.resolve import Resolver, Target
+from modelhub.planner import choose_device
+from modelhub.runtimes import Bundle, Instance, Instances, Runtimes, devices
+from modelhub.runtimes.hosts import Hosts, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Carries plans out, as far as an instance."""
+
+    resolver: Resolver
+    puller: Puller
+    gate: CodeGate
+    licenses: LicenseGate
+    runtimes: Runtimes
+    instances: Instances
+    hosts: Hosts
+
+    def pull(
+        self,
+        target: Target,
+        plan: Plan,
+        call: Call,
+        on_progress: ProgressCallback | None = None,
+    ) -> Snapshot:
+        """The plan's files, verified, in a folder.
+
+        Raises:
+            LicenseRefused: by the Hub's policy; nothing is fetched.
+            StoreFull: there is not enough room for all of it; nothing is fetched.
+        """
+        return whole(self._pull(target, plan, call, on_progress))
+
+    def _pull(
+        self, target: Target, plan: Plan, call: Call, on_progress: ProgressCallback | None
+    ) -> dict[Place, Snapshot]:
+        """The folders with the plan's files, by repository, its own first."""
+        self.licenses.admit(target.report, plan)
+        check_room(plan)
+        what = {"model": plan.model.name, "variant": plan.variant}
+        pulled: dict[Place, Snapshot] = {}
+        for place, paths in places(target.report, plan).items():
+            own = not pulled
+            home = target if own else self.resolver.part_of(place, call, on_progress)
+            # Who pulls these files for another model, or of another, does other work.
+            why = what if own else what | {"for": target.report.repo}
+            pulled[place] = self.puller.pull(home, why, paths, call, on_progress)
+        return pulled
+
+    def load(
+        self,
+        ready: Ready,
+        options: Mapping[str, Any],
+        call: Call,
+        on_progress: ProgressCallback | None,
+    ) -> Instance:
+        """An instance of a plan that can be carried out, its files fetched first.
+
+        Raises:
+            LicenseRefused, StoreFull: as by `pull`.
+        """
+        plan = ready.plan
+        assert plan.runtime is not None
+        pulled = self._pull(ready.target, plan, call, on_progress)
+        homes = {part.name: place_of(ready.target.report, part) for part in plan.components}
+        roots = {name: pulled[place].path for name, place in homes.items() if place in pulled}
+        allowed = self.gate.admit(ready.target, plan, pulled)
+        bundle = Bundle(plan.model, plan.choice, roots, code_allowed=allowed)
+        runtime = self.runtimes.load(plan.runtime)
+        device = choose_device(devices(), plan.device)
+        order = Order(runtime, self.runtimes.origin(runtime.name), bundle, device, options)
+        instance = self.hosts.choose(runtime, bundle).load(order, self.instances.parts, call)
+        if allowed:
+            self.gate.running.add(ready.target, instance)
+        return instance
