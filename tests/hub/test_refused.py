@@ -27,7 +27,7 @@ from modelhub.errors import (
     VariantNotFound,
 )
 from modelhub.facts import Device, JobStatus, SyncStatus
-from modelhub.hub import serving
+from modelhub.hub import planning
 from modelhub.runtimes import Runtimes
 from modelhub.settings import Settings
 from tests.runtimes.random_gguf import write_random_gguf
@@ -100,7 +100,7 @@ def test_a_context_beyond_the_memory_is_refused_before_the_engine_is_asked(
     hub, tmp_path, monkeypatch, runtime
 ):
     small = Device(name="cpu", kind="cpu", memory_total=4 << 30, memory_free=1 << 30)
-    monkeypatch.setattr(serving, "devices", lambda: (small,))
+    monkeypatch.setattr(planning, "devices", lambda: (small,))
     monkeypatch.setattr(type(Runtimes().load(runtime)), "start", None)
     path = write_random_gguf(tmp_path / "long.gguf", context=1 << 20)
     needed = [hub.plan(path, runtime=runtime, options={"n_ctx": n_ctx}) for n_ctx in (1 << 10, 1 << 20)]
