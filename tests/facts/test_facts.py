@@ -10,6 +10,7 @@ from modelhub.facts import (
     Model,
     Progress,
     RepoFile,
+    RepoId,
     RepoListing,
     Report,
     Token,
@@ -46,6 +47,21 @@ def test_a_report_prints_as_a_table_and_its_repr_is_one_line():
     assert "1,234" in text
     assert "context 2,048 tokens" in text
     assert "\n" not in repr(report())
+
+
+def test_what_a_listing_has_worked_out_is_in_no_copy_of_it():
+    file = RepoFile(path="a.txt", size=1)
+    listing = RepoListing(
+        repo=RepoId(source="local", vendor="a", name="b"),
+        commit="c" * 40,
+        revision="main",
+        files=(file,),
+        source_uri="file:///b",
+    )
+    assert set(listing.by_path) == {"a.txt"}
+    assert RepoListing(**dict(listing)) == listing
+    other = listing.model_copy(update={"files": (RepoFile(path="b.txt", size=1),)})
+    assert set(other.by_path) == {"b.txt"}
 
 
 def test_a_fact_with_sums_says_so():

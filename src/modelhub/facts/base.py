@@ -1,9 +1,9 @@
 """What every fact has in common, and how facts print."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
@@ -39,6 +39,20 @@ class Fact(BaseModel):
         paths, lists for tuples, URL-safe base64 for bytes. `model_validate` reads both back.
         """
         return super().model_dump(mode=mode, **others)
+
+    def __iter__(self) -> Generator[tuple[str, Any], None, None]:
+        """Name and value of each field: `dict(fact)` makes the same fact again. What was derived from the
+        fields and is kept with them is none.
+        """
+        fields = type(self).model_fields
+        yield from ((key, value) for key, value in self.__dict__.items() if key in fields)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's; what was derived from the fields is derived anew of those that it has then."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[name]
+        return copied
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{key}={_short(value)}" for key, value in self._brief())

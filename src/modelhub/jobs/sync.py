@@ -210,4 +210,4 @@ def _records(tx: Transaction, repo: RepoId) -> tuple[RepoRecord, ...]:
 
 def _classified(listing: RepoListing) -> RepoListing:
     files = tuple(file.model_copy(update={"kind": classify(file.path)}) for file in listing.files)
-    return RepoListing(**{**dict(listing), "files": files})
+    return listing.model_copy(update={"files": files})
