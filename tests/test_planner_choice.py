@@ -193,6 +193,29 @@ class TestCosts:
         assert "t2.safetensors" in chosen.file_table()
         assert chosen.model_validate_json(chosen.model_dump_json()) == chosen
 
+    def test_the_same_content_under_two_paths_comes_once(self) -> None:
+        """Two configurations that are the same file, and a tokenizer that two encoders share."""
+        once = file("a/vocab.json", 300_000)
+        again = once.model_copy(update={"path": RepoPath("b/vocab.json")})
+        unknown = file("c.bin", 5000).model_copy(update={"sha256": None})
+        parts = (
+            Component(name="first", repo="a/b", commit=COMMIT, files=(once, unknown)),
+            Component(name="second", repo="c/d", commit=COMMIT, files=(again, unknown)),
+        )
+        one = Variant(name="fp16", format="gguf", precision="fp16", components=parts)
+        known = report(Model(name="b", task="text-generation", category="llm", variants=(one,)))
+        chosen = plan(known)
+        assert [tuple(each.model_dump().values()) for each in chosen.parts] == [
+            ("first", "a/b", 305_000, 305_000, 0),
+            ("second", "c/d", 305_000, 5000, 300_000),
+        ]
+        assert (chosen.fetch_bytes, chosen.reuse_bytes) == (310_000, 300_000)
+        # What is copied into a folder is there twice: the two files too small to link.
+        assert chosen.disk_needed == 310_000 + 2 * 5000
+        assert "fetch 310 kB in 3 files" in chosen.steps
+        here = plan(known, present=frozenset({once.sha256}))
+        assert (here.fetch_bytes, here.reuse_bytes) == (10_000, 600_000)
+
     def test_disk_is_what_comes_and_what_linking_copies(self) -> None:
         known, card = self.pipeline(), file("README.md", 1000)
         assert plan(known, companions=[card]).disk_needed == 1_001_000 + 1000

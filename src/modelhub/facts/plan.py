@@ -47,8 +47,19 @@ class PlannedFile(Fact):
     present: bool
 
 
+def to_fetch(files: Iterable[PlannedFile]) -> tuple[PlannedFile, ...]:
+    """Those that have to come. Of several with the same content the first one does: it moves once."""
+    absent = (file for file in files if not file.present)
+    firsts: dict[object, PlannedFile] = {}
+    for file in absent:
+        firsts.setdefault(file.sha256 or (file.repo, file.path), file)
+    return tuple(firsts.values())
+
+
 class PlannedPart(Fact):
-    """The files of one component from one repository, in bytes: all, those to fetch, those in the store."""
+    """The files of one component from one repository, in bytes: all, those to fetch, and the others: what
+    is in the store, or comes with another file of the plan that is the same.
+    """
 
     component: str
     repo: str
@@ -129,19 +140,23 @@ class Plan(SummedFact):
         groups: dict[tuple[str, str], list[PlannedFile]] = {}
         for file in self.files:
             groups.setdefault((file.component, file.repo), []).append(file)
-        return tuple(_part(*key, files) for key, files in groups.items())
+        moving = {id(file) for file in to_fetch(self.files)}
+        return tuple(
+            _part(*key, sum(f.size for f in files), sum(f.size for f in files if id(f) in moving))
+            for key, files in groups.items()
+        )
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def fetch_bytes(self) -> int:
-        """Bytes that would move over the network."""
-        return sum(file.size for file in self.files if not file.present)
+        """Bytes that would move over the network. The same content moves once, under whatever paths."""
+        return sum(file.size for file in to_fetch(self.files))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def reuse_bytes(self) -> int:
-        """Bytes that are in the store already."""
-        return sum(file.size for file in self.files if file.present)
+        """Bytes that need not move: they are in the store, or the same as others that come."""
+        return sum(file.size for file in self.files) - self.fetch_bytes
 
     @property
     def weights(self) -> tuple[PlannedFile, ...]:
@@ -191,10 +206,7 @@ class Plan(SummedFact):
         return table(("component", "file", "size", "state"), rows)
 
 
-def _part(component: str, repo: str, files: Iterable[PlannedFile]) -> PlannedPart:
-    sizes = [(file.size, file.present) for file in files]
-    here = sum(size for size, present in sizes if present)
-    every = sum(size for size, _ in sizes)
+def _part(component: str, repo: str, size: int, moving: int) -> PlannedPart:
     return PlannedPart(
-        component=component, repo=repo, bytes=every, fetch_bytes=every - here, reuse_bytes=here
+        component=component, repo=repo, bytes=size, fetch_bytes=moving, reuse_bytes=size - moving
     )

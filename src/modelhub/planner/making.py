@@ -14,6 +14,7 @@ from modelhub.facts import (
     Variant,
 )
 from modelhub.facts.base import human_bytes
+from modelhub.facts.plan import to_fetch
 from modelhub.planner.candidates import candidates
 from modelhub.planner.reasons import passed, steps, why
 from modelhub.planner.wishes import Blocked, Offer, Pair, Preferences, Room, Wish
@@ -53,7 +54,7 @@ def make_plan(
     files = tuple(_files(report, variant, present, companions))
     better = passed(pairs, wished, best, allowed, refused, preferences) if best else ()
     need = best.need if best else MemoryNeed.whole(variant.bytes, MemoryTier.SIZE)
-    needed = sum(file.size for file in files if not file.present) + copied_bytes(
+    needed = sum(file.size for file in to_fetch(files)) + copied_bytes(
         (file.path, file.size) for file in files
     )
     return Plan(

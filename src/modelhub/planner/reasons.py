@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from modelhub.facts import Passed, PassedBy, PlannedFile, Variant
 from modelhub.facts.base import human_bytes
+from modelhub.facts.plan import to_fetch
 from modelhub.planner.wishes import Blocked, Offer, Pair, Preferences, Wish
 
 
@@ -121,7 +122,7 @@ def steps(files: Sequence[PlannedFile], best: Offer | None, offers: Sequence[Off
         return
     if not best.runtime.usable:
         yield best.runtime.install or f"install {best.runtime.name}"
-    missing = [file for file in files if not file.present]
+    missing = to_fetch(files)
     if missing:
         count = f"{len(missing)} file" + ("s" if len(missing) > 1 else "")
         yield f"fetch {human_bytes(sum(file.size for file in missing))} in {count}"
