@@ -136,7 +136,13 @@ def test_priority_decides_between_equals_and_an_explicit_one_must_be_named():
 def test_no_runtime_for_the_format_is_still_a_plan():
     chosen = plan(THREE, Wish(), ENGINE.model_copy(update={"tasks": ("object-detection",)}))
     assert chosen.runtime is None
-    assert chosen.why == ("engine: no",)
+    assert chosen.why == (
+        "modelhub has no runtime yet that runs text-generation",
+        "engine: no",
+    )
+    assert chosen.steps == (
+        "add a plugin that runs text-generation: docs/tutorial/write-a-runtime.md says how to write one",
+    )
 
 
 def test_unknown_variant_lists_those_that_exist_nearest_first():

@@ -37,9 +37,10 @@ def check_runnable(plan: Plan) -> None:
                 hint=f"Run: {install}",
                 install=install,
             )
+        ways = "".join(f"{step[:1].upper()}{step[1:]}. " for step in plan.steps)
         raise RuntimeNotFound(
             f"nothing here can run {plan.repo}:{plan.variant}: {why}",
-            hint="`modelhub doctor` shows the runtimes and what they need.",
+            hint=f"{ways}`modelhub doctor` shows the runtimes and what they need.",
         )
     if not plan.fits:
         raise DoesNotFit(

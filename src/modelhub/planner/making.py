@@ -17,6 +17,7 @@ from modelhub.facts.base import human_bytes
 from modelhub.facts.plan import to_fetch
 from modelhub.planner.candidates import candidates
 from modelhub.planner.reasons import passed, steps, why
+from modelhub.planner.unserved import hindrances, ways_out
 from modelhub.planner.wishes import Blocked, Offer, Pair, Preferences, Room, Wish
 from modelhub.refs import Digest
 from modelhub.store.layout import copied_bytes
@@ -72,8 +73,10 @@ def make_plan(
         passed=better,
         disk_needed=needed,
         disk_free=room.free,
-        why=tuple(why(pairs, best, better, allowed, wish)),
-        steps=tuple(steps(files, best, allowed)),
+        why=tuple(
+            why(pairs, best, better, wish) if best else hindrances((model, variant), offers, allowed)
+        ),
+        steps=tuple(steps(files, best) if best else ways_out((model, variant), offers)),
         warnings=(*report.warnings, *_disk_warnings(needed, room)),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from modelhub.facts import Passed, PassedBy, PlannedFile, Variant
 from modelhub.facts.base import human_bytes
 from modelhub.facts.plan import to_fetch
+from modelhub.planner.unserved import said
 from modelhub.planner.wishes import Blocked, Offer, Pair, Preferences, Wish
 
 
@@ -71,8 +72,8 @@ def _reason(
         return found.reason, found.text
     able = [offer for offer in offers if offer.ok]
     if not able:
-        said = dict.fromkeys(f"{o.runtime.name}: {o.reason}" for o in offers if o.reason)
-        return PassedBy.NO_RUNTIME, f"has no runtime ({'; '.join(said) or 'none is known'})"
+        reasons = dict.fromkeys(said(offer) for offer in offers if offer.reason)
+        return PassedBy.NO_RUNTIME, f"has no runtime ({'; '.join(reasons) or 'none is known'})"
     usable = [offer for offer in able if offer.runtime.usable]
     if not usable and best.runtime.usable:
         lacking = dict.fromkeys(f"{o.runtime.name} {o.runtime.reason}" for o in able)
@@ -83,19 +84,8 @@ def _reason(
     return PassedBy.NOT_PREFERRED, f"is not what is preferred ({name})" if name else "is no smaller"
 
 
-def why(
-    pairs: Sequence[Pair],
-    best: Offer | None,
-    better: Sequence[Passed],
-    offers: Sequence[Offer],
-    wish: Wish,
-) -> Iterable[str]:
+def why(pairs: Sequence[Pair], best: Offer, better: Sequence[Passed], wish: Wish) -> Iterable[str]:
     """A sentence for each variant that was passed over, and one for the choice."""
-    if best is None:
-        yield from dict.fromkeys(
-            f"{offer.runtime.name}: {offer.reason}" for offer in offers if offer.reason
-        )
-        return
     yield from (each.text for each in better)
     sums = f"{human_bytes(best.memory)} of {human_bytes(best.device.memory_free)} free"
     yield f"{best.variant.name} {_merit(pairs, best, better, wish)}: {sums}"
@@ -115,11 +105,8 @@ def _merit(pairs: Sequence[Pair], best: Offer, better: Sequence[Passed], wish: W
     return "was asked for" if asked and len(pairs) == 1 else "is the best quality that fits"
 
 
-def steps(files: Sequence[PlannedFile], best: Offer | None, offers: Sequence[Offer]) -> Iterable[str]:
+def steps(files: Sequence[PlannedFile], best: Offer) -> Iterable[str]:
     """What there is to do."""
-    if best is None:
-        yield "no installed runtime can run it" if offers else "no runtime for it is known"
-        return
     if not best.runtime.usable:
         yield best.runtime.install or f"install {best.runtime.name}"
     missing = to_fetch(files)
