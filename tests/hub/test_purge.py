@@ -239,8 +239,11 @@ def test_a_kill_between_rows_and_bytes_leaves_only_bytes_which_the_next_purge_se
         for digest in tx.session.scalars(select(ArtifactRow.hash_sha256).join(ArtifactLocationRow)):
             assert digest in blobs(after)
     assert after.verify(TWIN).ok
+    left = after.purge(MODEL, dry_run=True)
+    assert after.purge(MODEL.upper()) == left.model_copy(update={"dry_run": False})
+    assert own[Q4] in {file.sha256 for file in left.removed}
     with pytest.raises(RepositoryNotFound):
-        after.purge(MODEL)  # it is gone; what was left of it is gone now too
+        after.purge(MODEL)  # nothing is left now
     assert blobs(after) == set(digests(shared).values())
     assert folders(after) == [("other", "twin")]
     jobs = [job for job in after.jobs.list() if job.kind is JobKind.REPO_PURGE]
@@ -273,15 +276,19 @@ def test_a_purge_that_fails_is_ended_by_the_next_one(hub, make_hub, monkeypatch,
         with pytest.raises(StoreUnavailable):
             hub.purge(MODEL)
         for _ in range(4):
-            with pytest.raises(RepositoryNotFound):
+            with pytest.raises(StoreUnavailable):
                 hub.purge(MODEL)
+            with pytest.raises(RepositoryNotFound):
+                hub.purge("zoo/unknown")
         with hub._registry.read() as tx:
             assert len(tx.jobs.purges_left(hub.settings.store)) == 2  # the first, and the last attempt
         assert "purge_not_finished" in [record.message for record in caplog.records]
-    assert blobs(hub)
+    left = blobs(hub)
+    assert left
+    assert {file.sha256 for file in hub.purge(MODEL).removed} == left
+    assert blobs(hub) == set()
     with pytest.raises(RepositoryNotFound):
         hub.purge(MODEL)
-    assert blobs(hub) == set()
     with hub._registry.read() as tx:
         assert tx.jobs.purges_left(hub.settings.store) == ()
 

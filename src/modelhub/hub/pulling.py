@@ -1,5 +1,6 @@
 """Brings files of a repository here, and puts them into a folder."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,11 @@ from modelhub.jobs import Fetcher, Jobs
 from modelhub.refs import RepoPath
 from modelhub.store import Store
 
-MAX_FETCHES = 3
-"""How often a pull asks again for files that a job of somebody else did not bring here."""
+log = logging.getLogger(__name__)
+
+MAX_ROUNDS = 6
+"""How often a pull asks again for files that a job of somebody else did not bring here, or that a purge of
+another repository deleted before this one had linked them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +40,29 @@ class Puller:
 
         A blob that turns out to be damaged is put aside, and fetched again at the next call.
         """
-        listing = self.resolver.listing(target)
         paths = sorted(set(wanted))
         moved = 0
-        for _ in range(MAX_FETCHES):
-            if not (missing := self.fetcher.missing(listing, paths)):
-                break
-            moved += self._fetch(target, what, missing, call, on_progress)
+        for _ in range(MAX_ROUNDS):
             listing = self.resolver.listing(target)
-        else:
-            names = ", ".join(file.path for file in missing)
-            raise ArtifactNotFound(f"{target.report.repo}: fetched, and not in the store: {names}")
-        digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
-        linked = self.fetcher.link(target.record, listing, digests, call, on_progress)
-        reused = sum(file.size for file in linked.files) - moved
-        return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
+            if missing := self.fetcher.missing(listing, paths):
+                moved += self._fetch(target, what, missing, call, on_progress)
+                continue
+            digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
+            try:
+                linked = self.fetcher.link(target.record, listing, digests, call, on_progress)
+            except ArtifactNotFound as error:
+                log.info(
+                    "artifact_gone",
+                    extra={"model_repo_name": target.report.repo, "hash": error.details["digests"][0]},
+                )
+                continue
+            reused = sum(file.size for file in linked.files) - moved
+            return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
+        names = ", ".join(file.path for file in self.fetcher.missing(listing, paths))
+        raise ArtifactNotFound(
+            f"{target.report.repo}: fetched, and not in the store: {names or 'what was there a moment ago'}",
+            hint="Something else deletes files of the store; let modelhub alone do that.",
+        )
 
     def _fetch(
         self,

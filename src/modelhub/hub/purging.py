@@ -4,7 +4,14 @@ import logging
 from dataclasses import dataclass, field
 from functools import partial
 
-from modelhub.errors import IntegrityError, InUse, InvalidInput, StoreError
+from modelhub.errors import (
+    IntegrityError,
+    InUse,
+    InvalidInput,
+    ModelHubError,
+    RepositoryNotFound,
+    StoreError,
+)
 from modelhub.facts import (
     Call,
     Forgotten,
@@ -16,7 +23,7 @@ from modelhub.facts import (
     Removal,
     RepoRecord,
 )
-from modelhub.hub.resolve import Resolver
+from modelhub.hub.resolve import LOCAL, Resolver
 from modelhub.hub.serving import Serving
 from modelhub.jobs import JobContext, Jobs
 from modelhub.refs import Digest, ModelRef
@@ -24,6 +31,8 @@ from modelhub.registry import InstanceBook, Registry, StoreKey
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
+
+Outcome = Removal | ModelHubError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +69,24 @@ class Purger:
         )
 
     def survey(self, ref: ModelRef) -> Removal:
-        """What `purge` would remove now.
+        """What `purge` would remove now; of a repository whose purge was cut short, what that was to.
 
         Raises:
             RepositoryNotFound, InvalidInput
         """
-        record = self._record(ref, forgotten=True)
+        try:
+            record = self._record(ref, forgotten=True)
+        except RepositoryNotFound:
+            if (left := self._left(ref)) is None:
+                raise
+            return left.model_copy(update={"dry_run": True})
         with self.registry.read() as tx:
             return tx.removals.survey(record.id, self.place)
 
     def purge(self, ref: ModelRef, call: Call, on_progress: ProgressCallback | None) -> Removal:
         """Delete a repository's rows, its folders and the bytes that no other repository has.
+
+        Where an earlier purge of it removed the rows and was cut short, this one ends it.
 
         Raises:
             InUse: when something holds it; nothing was removed.
@@ -78,12 +94,19 @@ class Purger:
         """
         self.jobs.reap()
         self.book.reap()
-        self._finish_others(call)
-        record = self._record(ref, forgotten=True)
+        ended = self._finish_others(call)
+        try:
+            record = self._record(ref, forgotten=True)
+        except RepositoryNotFound:
+            outcome = next((done for job, done in ended if self._was(ref, job)), None)
+            if outcome is None:
+                raise
+            return _given(outcome)
         self._check_free(record)
         payload: JsonDict = {
             "repo": record.repo.id,
             "source": record.repo.source,
+            "uri": record.source_uri,
             "store": self.store.uri,
         }
         key = f"repo_purge:{record.repo.source}://{record.repo.id}:{self.store.uri}"
@@ -157,8 +180,9 @@ class Purger:
             tx.removals.gone(digest, self.place)
         return True
 
-    def _finish_others(self, call: Call) -> None:
-        """End what purges of this store have left that were killed, or failed."""
+    def _finish_others(self, call: Call) -> list[tuple[Job, Outcome]]:
+        """End what purges of this store have left that were killed, or failed: how, the newest first."""
+        ended: list[tuple[Job, Outcome]] = []
         with self.registry.read() as tx:
             left = tx.jobs.purges_left(self.store.uri)
         tried: list[JsonValue] = []
@@ -168,16 +192,44 @@ class Purger:
                 self._close_book(job)  # another attempt at the same
                 continue
             tried.append(removal)
+            # One that has ended is another job than the next purge of a repository of that name.
+            key = f"{job.key}#{job.id}" if job.status.ended else job.key
             try:
-                self.jobs.run(
-                    JobKind.REPO_PURGE, job.key, job.input, partial(self._work, None), call=call
+                output = self.jobs.run(
+                    JobKind.REPO_PURGE, key, job.input, partial(self._work, None), call=call
                 )
             except (StoreError, IntegrityError, InUse) as error:
                 log.warning("purge_not_finished", extra={"job_id": job.id, "error_type": error.code})
+                ended.insert(0, (job, error))
             else:
                 self._close_book(job)
+                ended.insert(0, (job, Removal.model_validate(output)))
+        return ended
+
+    def _left(self, ref: ModelRef) -> Removal | None:
+        """What a purge of the repository was to remove that was cut short."""
+        with self.registry.read() as tx:
+            left = tx.jobs.purges_left(self.store.uri)
+        mine = [job for job in left if self._was(ref, job)]
+        return Removal.model_validate(mine[-1].input["removal"]) if mine else None
+
+    def _was(self, ref: ModelRef, job: Job) -> bool:
+        """Whether it is the purge of a repository that `ref` names, which has no row any more."""
+        given = job.input
+        if ref.is_local:
+            return given.get("uri") == self.resolver.sources.get(LOCAL).uri(ref)
+        vendor, _, name = str(given["repo"]).casefold().rpartition("/")
+        if ref.source and self.resolver.sources.canonical(ref.source) != given["source"]:
+            return False
+        return name == ref.name.casefold() and (ref.vendor or vendor).casefold() == vendor
 
     def _close_book(self, job: Job) -> None:
         """A job that failed is another one than that which has ended its work."""
         with self.registry.begin() as tx:
             tx.jobs.amend(job.id, {key: value for key, value in job.input.items() if key != "removal"})
+
+
+def _given(outcome: Outcome) -> Removal:
+    if isinstance(outcome, ModelHubError):
+        raise outcome
+    return outcome

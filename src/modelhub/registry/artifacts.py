@@ -36,13 +36,16 @@ class StoreKey:
 
 
 def artifact_ids(session: Session, sizes: Mapping[Digest, int]) -> dict[Digest, int]:
-    """The rows of these bytes by their hashes, made where they are missing; sizes are in bytes."""
-    known = _known(session, sizes)
+    """The rows of these bytes by their hashes, made where they are missing; sizes are in bytes.
+
+    They stay until the transaction ends: a purge in the same moment waits for it.
+    """
+    known = _known(session, sorted(sizes))
     # In one order everywhere, so that two processes that insert the same cannot block each other.
-    missing = sorted(sizes.keys() - known.keys())
-    if missing:
+    while missing := sorted(sizes.keys() - known.keys()):
         new = [{"hash_sha256": digest, "size_bytes": sizes[digest]} for digest in missing]
         session.execute(insert(session, ArtifactRow).on_conflict_do_nothing(), new)
+        # One that was in the way may be gone by now: then it is made after all.
         known |= _known(session, missing)
     return known
 
@@ -82,7 +85,12 @@ def store_id(session: Session, key: StoreKey) -> int:
 def _known(session: Session, digests: Iterable[Digest]) -> dict[Digest, int]:
     known: dict[Digest, int] = {}
     for batch in batches(digests):
-        found = select(ArtifactRow.hash_sha256, ArtifactRow.id).where(ArtifactRow.hash_sha256.in_(batch))
+        found = (
+            select(ArtifactRow.hash_sha256, ArtifactRow.id)
+            .where(ArtifactRow.hash_sha256.in_(batch))
+            .order_by(ArtifactRow.hash_sha256)
+            .with_for_update(key_share=True, read=True)
+        )
         known |= {Digest(digest): number for digest, number in session.execute(found)}
     return known
 

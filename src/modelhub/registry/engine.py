@@ -20,6 +20,7 @@ BUSY_SECONDS = 30.0
 CONNECT_SECONDS = 10
 OLDEST_SQLITE = (3, 35)  # RETURNING
 
+_FOREIGN_KEY = "23503"
 _LIMITS = "54"  # the class of PostgreSQL's "program limit exceeded", which psycopg calls operational
 _READ_ONLY = "25006"  # a standby, or a server set so for a while; psycopg calls it internal
 _SECRETS = ("password", "sslpassword")
@@ -116,6 +117,12 @@ def translate(error: Exception, url: URL) -> ModelHubError:
         return RegistryError(
             f"the database cannot hold something this large: {reason}",
             hint="Some text, such as a name, an address or a path, is too long for an index.",
+            database=where,
+        )
+    if getattr(driver, "sqlstate", None) == _FOREIGN_KEY or reason.startswith("FOREIGN KEY"):
+        return RegistryError(
+            f"what this belongs to was removed from the registry meanwhile: {reason}",
+            hint="Ask again: what is still registered is found, and the rest is read anew.",
             database=where,
         )
     if not _unavailable(driver):

@@ -17,7 +17,7 @@ from modelhub.refs import Digest
 from modelhub.registry.artifacts import StoreKey, store_id
 from modelhub.registry.events import Events
 from modelhub.registry.holders import holders
-from modelhub.registry.statements import batches
+from modelhub.registry.statements import batches, close_jobs
 from modelhub.registry.tables import (
     ArtifactLocationRow,
     ArtifactRow,
@@ -76,10 +76,11 @@ class Removals:
             InUse: when a loaded model, a lease or a running job holds some of it.
             RepositoryNotFound
         """
+        close_jobs(self._session)
         repo = self._repo(record_id, lock=True)
         mine = artifacts_of(self._session, record_id)
         others = users(self._session, mine, record_id)
-        doomed = [number for number in mine if number not in others]
+        doomed = sorted(mine.keys() - others.keys(), key=lambda number: mine[number].digest)
         if held := holders(self._session, repo, doomed):
             raise InUse(
                 f"{repo.model_repo_name} is in use: {'; '.join(held)}",
@@ -87,6 +88,7 @@ class Removals:
                 holders=held,
             )
         removal = self.survey(record_id, store, dry_run=False)
+        self._lock(doomed)
         for batch in batches(doomed):
             marked = update(ArtifactLocationRow).where(ArtifactLocationRow.artifact_id.in_(batch))
             self._session.execute(marked.values(state=_DELETING))
@@ -128,6 +130,7 @@ class Removals:
         artifact = select(ArtifactRow.id).where(ArtifactRow.hash_sha256 == digest)
         number = self._session.scalar(artifact)
         if number is not None:
+            self._lock([number])
             self._session.execute(delete(ArtifactLocationRow).where(*self._marked(number, store)))
             self._prune([number])
 
@@ -217,6 +220,16 @@ class Removals:
             execution_options={"synchronize_session": False},
         )
 
+    def _lock(self, artifacts: Iterable[int]) -> None:
+        """Wait for those who take some of these bytes, and let others wait.
+
+        Before anything else of theirs is changed, and by hash, as those do who take them: so no two can
+        block each other.
+        """
+        for batch in batches(artifacts):
+            locked = select(ArtifactRow.id).where(ArtifactRow.id.in_(batch))
+            self._session.execute(locked.order_by(ArtifactRow.hash_sha256).with_for_update())
+
     def _prune(self, artifacts: Iterable[int]) -> None:
         """Delete what is known of bytes that are nowhere, and that nothing points at."""
         pointing = (
@@ -226,11 +239,7 @@ class Removals:
             ComponentFileRow.artifact_id,
             RepoFileRow.storage_artifact_id,
         )
-        for batch in batches(sorted(artifacts)):
-            # Locked first: who points at one of them meanwhile has done so before the next statement.
-            self._session.execute(
-                select(ArtifactRow.id).where(ArtifactRow.id.in_(batch)).with_for_update()
-            )
+        for batch in batches(artifacts):
             gone = delete(ArtifactRow).where(ArtifactRow.id.in_(batch))
             for column in pointing:
                 gone = gone.where(~exists().where(column == ArtifactRow.id))

@@ -89,8 +89,10 @@ class Snapshots:
         return SnapshotRecord(repo=repo, commit=commit, path=path, files=self._files(snapshot_id))
 
     def _snapshot(self, record_id: int, commit: str, path: str, store: StoreKey) -> int:
-        revision = select(RevisionRow.id).where(
-            RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == commit
+        revision = (
+            select(RevisionRow.id)
+            .where(RevisionRow.model_repo_id == record_id, RevisionRow.commit_hash == commit)
+            .with_for_update(key_share=True, read=True)
         )
         revision_id = self._session.scalar(revision)
         if revision_id is None:

@@ -5,14 +5,14 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelhub.registry.tables import Row
 from modelhub.registry.types import Utc, utc_now
 
-__all__ = ["among", "batches", "insert", "now"]
+__all__ = ["among", "batches", "close_jobs", "insert", "now"]
 
 # SQLite takes 32,766 variables a statement, PostgreSQL 65,535; a row has at most a few dozen.
 BATCH = 500
@@ -43,6 +43,15 @@ def now(session: Session) -> datetime:
     if session.get_bind().dialect.name == "sqlite":
         return utc_now()
     return session.execute(select(func.clock_timestamp(type_=Utc()))).scalar_one()
+
+
+def close_jobs(session: Session) -> None:
+    """Let no job begin or end until this transaction does; the first thing that it locks.
+
+    SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(text("LOCK TABLE job IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[Sequence[T]]:
