@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from modelhub.errors import ContextTooLong, InvalidInput
-from modelhub.facts import Call, Component, Device, Model, Variant
+from modelhub.facts import Call, Component, Device, FileKind, MemoryNeed, Model, RepoFile, Variant
+from modelhub.refs import RepoPath
 from modelhub.runtimes import Bundle, Instance, Parts, find_device
 from modelhub.runtimes.testing import Case, ChatContract, Subject, folder_bundle
 from modelhub.runtimes.transformers import TransformersRuntime
@@ -275,18 +276,46 @@ def test_a_template_may_refuse_the_messages(tmp_path: Path) -> None:
     instance.close()
 
 
-def test_its_memory_is_predicted_in_what_it_computes() -> None:
-    files = ()
+def described(task: str = "text-generation", **details: int) -> Model:
+    """A model of 1,000 bytes of which a header counts 900 as tensors."""
+    files = (RepoFile(path=RepoPath("model.safetensors"), size=1000, kind=FileKind.MODEL),)
     part = Component(name="model", repo="a/b", commit="0" * 40, files=files, format="safetensors")
     variant = Variant(name="fp16", format="safetensors", precision="fp16", components=(part,))
-    model = Model(
+    return Model(
         name="m",
-        task="text-generation",
+        task=task,
         category="llm",
         context_length=1000,
-        details={"layers": 2, "kv_heads": 2, "key_length": 64, "value_length": 64},
+        details={**details, "tensor_bytes": {"model.safetensors": 900}},
         variants=(variant,),
     )
+
+
+def need(model: Model) -> MemoryNeed:
+    footprint = TransformersRuntime().footprint(model, model.variants[0], find_device("cpu"), {})
+    assert footprint.need is not None
+    return footprint.need
+
+
+def test_a_cache_of_unknown_size_is_not_said_to_be_none() -> None:
+    found = need(described(embedding_length=64))
+    assert [part.name for part in found.parts] == ["weights", "overhead"]
+    assert found.of("weights") == 1800
+    assert found.of("overhead") == 360 + (1 << 29)
+    assert str(found).endswith("(a fifth and 537 MB), by the files' sizes")
+
+
+def test_an_embedder_keeps_nothing() -> None:
+    found = need(described("feature-extraction", layers=2, kv_heads=2, key_length=64, value_length=64))
+    assert found.of("cache") == 0
+    assert "cache 0 B (no cache)" in str(found)
+    assert str(found).endswith("by the weights' headers")
+
+
+def test_its_memory_is_predicted_in_what_it_computes() -> None:
+    model = described(layers=2, kv_heads=2, key_length=64, value_length=64)
+    part = Component(name="model", repo="a/b", commit="0" * 40, files=(), format="safetensors")
+    variant = Variant(name="fp16", format="safetensors", precision="fp16", components=(part,))
     runtime, cpu = TransformersRuntime(), find_device("cpu")
     single = runtime.footprint(model, variant, cpu, {}).total
     half = runtime.footprint(model, variant, cpu, {"dtype": "float16"}).total

@@ -1,9 +1,9 @@
 """How much memory a model will take, from what its configuration says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modelhub.facts import MemoryNeed, MemoryPart, Model, Variant
+from modelhub.facts import MemoryNeed, MemoryPart, MemoryTier, Model, Variant
 from modelhub.facts.base import human_bytes
 from modelhub.facts.memory import weights_part
 from modelhub.runtimes.transformers.options import DEFAULT_CONTEXT
@@ -31,24 +31,39 @@ def predicted_need(
     files, and `element` once it is loaded in the type that is computed in.
 
     A tenth more than the sum of weights, keys and values, and what one step over a full context
-    computes, plus half a GiB. What the configuration does not say counts nothing.
+    computes, plus half a GiB. Where the configuration does not say what a token leaves behind, the
+    weights and a fifth more, plus half a GiB.
     """
     asked = options.get("n_ctx")
     tokens = asked if isinstance(asked, int) else min(model.context_length or TOGETHER, DEFAULT_CONTEXT)
-    cached = 0 if model.task == EMBED else tokens
     together = TOGETHER if model.task == EMBED else tokens
+    counted, tier = weights_part(model, variant)
+    weights = _loaded(counted, stored, element)
+    cache = _cache(model, tokens, element)
+    if cache is None:
+        return MemoryNeed(tier=MemoryTier.SIZE, parts=(weights, _overhead((weights,), 5)))
+    computed = together * _computed(model) * element
+    compute = MemoryPart(name="compute", bytes=computed, sum=f"{together} tokens")
+    parts = (weights, cache, compute)
+    return MemoryNeed(tier=tier, parts=(*parts, _overhead(parts, 10)))
+
+
+_SHARES = {5: "a fifth", 10: "a tenth"}
+
+
+def _overhead(parts: Sequence[MemoryPart], share: int) -> MemoryPart:
+    spare = sum(part.bytes for part in parts) // share + _PROGRAM
+    return MemoryPart(name="overhead", bytes=spare, sum=f"{_SHARES[share]} and {human_bytes(_PROGRAM)}")
+
+
+def _cache(model: Model, tokens: int, element: int) -> MemoryPart | None:
+    """Keys and values of so many tokens; `None` where nothing says how large they are."""
+    if model.task == EMBED:
+        return MemoryPart(name="cache", bytes=0, sum="no cache")
     each = _kept(model) * element
-    weights, tier = weights_part(model, variant)
-    parts = (
-        _loaded(weights, stored, element),
-        MemoryPart(name="cache", bytes=cached * each, sum=f"{cached} tokens × {each} B"),
-        MemoryPart(
-            name="compute", bytes=together * _computed(model) * element, sum=f"{together} tokens"
-        ),
-    )
-    spare = sum(part.bytes for part in parts) // 10 + _PROGRAM
-    overhead = MemoryPart(name="overhead", bytes=spare, sum=f"a tenth and {human_bytes(_PROGRAM)}")
-    return MemoryNeed(tier=tier, parts=(*parts, overhead))
+    if not each:
+        return None
+    return MemoryPart(name="cache", bytes=tokens * each, sum=f"{tokens} tokens × {each} B")
 
 
 def _loaded(weights: MemoryPart, stored: int, element: int) -> MemoryPart:
