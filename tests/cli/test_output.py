@@ -151,6 +151,33 @@ def test_tables_fit_a_terminal(capsys):
     assert max(map(len, printed.splitlines())) <= 80
 
 
+def test_wishes_and_failures_stand_below_their_repository(capsys):
+    record = RepoRecord(
+        id=1,
+        repo=RepoId(source="huggingface", vendor="Wan-AI", name=NAME),
+        source_uri="https://huggingface.co",
+        sync_status="error",
+        sync_error={"code": "gated", "message": "it is gated\nand more"},
+        task_hints=("text-generation",),
+        preferred_format="gguf",
+        quantization_targets=("q4_k_m", "q4_0"),
+        created_at="2026-01-02T03:04:05Z",
+    )
+    render.repos([record], as_json=False)
+    _, _, *below = capsys.readouterr().out.splitlines()
+    assert below == ["     for text-generation", "     rather gguf, q4_k_m, q4_0", "     it is gated"]
+
+
+def test_what_is_wished_for_on_the_command_line_is_planned(run, tmp_path):
+    here = ("--home", str(tmp_path))
+    status, out, _ = run(
+        *here, "register", MODEL, "--quantization-target", "q4_0", "--quantization-target", "q8_0"
+    )
+    assert status == 0
+    assert out.splitlines()[-1] == "     rather q4_0, q8_0"
+    assert json.loads(run(*here, "plan", MODEL, "--json")[1])["variant"] == "q4_0"
+
+
 def test_another_source_is_named_with_the_repository(run, tmp_path, server):
     run("pull", f"{MODEL}:q4_0")
     weights = json.loads(run("pull", f"{MODEL}:q4_0", "--json")[1])["path"]

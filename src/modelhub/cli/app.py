@@ -132,6 +132,9 @@ def register(
     task: Annotated[list[str] | None, typer.Option(help="Task that it is for; may repeat.")] = None,
     preferred_format: Annotated[str | None, typer.Option(help="Such as gguf.")] = None,
     preferred_precision: Annotated[str | None, typer.Option(help="Such as q4_k_m.")] = None,
+    quantization_target: Annotated[
+        list[str] | None, typer.Option(help="Precision to take if it fits, the first best; may repeat.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Record a repository, without reading it yet."""
@@ -141,6 +144,7 @@ def register(
             task_hints=tuple(task or ()),
             preferred_format=preferred_format,
             preferred_precision=preferred_precision,
+            quantization_targets=tuple(quantization_target or ()),
         )
     render.repos([record], as_json=as_json)
 

@@ -41,7 +41,7 @@ def mapping(value: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def repos(records: Sequence[RepoRecord], *, as_json: bool) -> None:
-    """Registered repositories."""
+    """Registered repositories; below each, what was wished for at registration, and why a sync failed."""
     _facts(
         records,
         ("repository", "status", "commit", "synced"),
@@ -51,6 +51,7 @@ def repos(records: Sequence[RepoRecord], *, as_json: bool) -> None:
             (r.git_head or "")[:_SHORT],
             _when(r.last_synced_at),
         ),
+        below=_wishes,
         as_json=as_json,
     )
 
@@ -165,6 +166,16 @@ def _facts(
         typer.echo(head)
         for line, row in zip(lines, rows, strict=True):
             typer.echo("\n".join([line, *(f"     {more}" for more in below(row))]))
+
+
+def _wishes(record: RepoRecord) -> Iterable[str]:
+    if record.task_hints:
+        yield f"for {', '.join(record.task_hints)}"
+    wished = (record.preferred_format, record.preferred_precision, *record.quantization_targets)
+    if any(wished):
+        yield f"rather {', '.join(dict.fromkeys(wish for wish in wished if wish))}"
+    if record.sync_error:
+        yield str(record.sync_error.get("message", "")).partition("\n")[0]
 
 
 def _about(job: Job) -> Iterable[str]:
