@@ -7,6 +7,8 @@ from modelhub.errors import Cancelled, DeadlineExceeded, InvalidInput
 from modelhub.facts import (
     Call,
     Component,
+    MemoryNeed,
+    MemoryTier,
     Model,
     Progress,
     RepoFile,
@@ -115,6 +117,27 @@ def test_bytes_for_people(count, shown):
 
 def test_a_table_without_rows_has_its_headers():
     assert table(("a", "b"), []) == "a  b"
+
+
+@pytest.mark.parametrize(
+    ("cell", "right"),
+    [
+        ("1,234,567", True),
+        ("1.5 GB", True),
+        ("756 kB – 2.64 MB", True),
+        ("0123456789ab", False),
+        ("2026-11-28 04:44", False),
+        ("4bit", False),
+    ],
+)
+def test_counts_and_sizes_stand_to_the_right_and_what_begins_like_them_to_the_left(cell, right):
+    head, line, _ = table(("a long header", "b"), [(cell, "x"), ("", "y")]).splitlines()
+    assert head.startswith("a long header".ljust(len(cell)) if not right or len(cell) < 13 else " ")
+    assert line.startswith(cell.rjust(13) if right else cell.ljust(13))
+
+
+def test_a_figure_that_is_no_sum_prints_as_none():
+    assert str(MemoryNeed.whole(1_500_000_000, MemoryTier.SIZE)) == "1.5 GB, by the files' sizes"
 
 
 def test_a_call_is_cancelled_or_late():

@@ -130,5 +130,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
+_NUMBER = re.compile(r"[0-9][0-9,.]*( [kMGT]?B)?")
+
+
 def _numeric(cells: Sequence[str]) -> bool:
-    return bool(cells) and all(cell[:1].isdigit() or cell == "" for cell in cells)
+    """Whether these are counts, sizes or ranges of sizes; a hash or a time only begins like one."""
+    return any(cells) and all(
+        _NUMBER.fullmatch(bound) for cell in cells if cell for bound in cell.split(" – ")
+    )

@@ -14,6 +14,9 @@ __all__ = ["TENSOR_BYTES", "MemoryNeed", "MemoryPart", "MemoryTier", "weights_pa
 TENSOR_BYTES = "tensor_bytes"
 """Where `Model.details` has the bytes of the tensors of a file, by its path, as its header counts them."""
 
+_WHOLE = "total"
+"""The one part of a figure that is no sum."""
+
 
 class MemoryTier(StrEnum):
     """What a prediction rests on."""
@@ -53,7 +56,7 @@ class MemoryNeed(SummedFact):
     @classmethod
     def whole(cls, total: int, tier: MemoryTier = MemoryTier.RUNTIME) -> "MemoryNeed":
         """A figure without parts."""
-        return cls(tier=tier, parts=(MemoryPart(name="total", bytes=total),))
+        return cls(tier=tier, parts=(MemoryPart(name=_WHOLE, bytes=total),))
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -66,6 +69,8 @@ class MemoryNeed(SummedFact):
         return sum(part.bytes for part in self.parts if part.name == name)
 
     def __str__(self) -> str:
+        if [part.name for part in self.parts] == [_WHOLE]:
+            return f"{human_bytes(self.total)}, {_SAID[self.tier]}"
         sums = " + ".join(map(str, self.parts))
         return f"{human_bytes(self.total)} = {sums}, {_SAID[self.tier]}"
 

@@ -28,7 +28,8 @@ def candidates(report: Report, wish: Wish, hints: Sequence[str] = ()) -> tuple[P
     if not report.models:
         raise TaskNotSupported(
             f"{report.repo} holds no model that modelhub recognises",
-            hint=f"`modelhub files {report.repo}` lists what it holds.",
+            hint=f"`modelhub inspect {report.repo}` says what is missing; `modelhub files {report.repo}`"
+            " lists what it holds.",
         )
     pairs = [(model, variant) for model in _for_task(report, wish.task) for variant in model.variants]
     wanted = [*wish.tags, *([wish.variant] if wish.variant else [])]
