@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,9 +16,12 @@ from modelhub.errors import (
     InvalidInput,
     LicenseRefused,
     ModelHubError,
+    RepositoryNotFound,
     RuntimeNotFound,
 )
 from modelhub.facts import JobKind, JobStatus
+from modelhub.refs import Digest
+from modelhub.store.layout import blob_path
 from tests.formats.build import safetensors
 from tests.registry.introspect.adapters import CONFIG, lora_bytes
 from tests.registry.introspect.repos import LLAMA
@@ -498,9 +502,47 @@ def test_purging_the_base_keeps_what_the_adapter_takes_and_says_so(hub, server, 
     assert {file.path for file in gone.removed} == {"README.md"}
     assert hub.plan(f"{ADAPTER}:bf16").fetch_bytes == 0
     server.reset_counts()
-    assert hub.pull(f"{ADAPTER}:bf16").fetched_bytes < 10  # what the source tells no hash of, once more
-    assert server.bytes_sent("/model.safetensors") <= 128 * 1024
-    assert {repo.repo.id for repo in hub.repos()} == {BASE, ADAPTER}
+    pulled = hub.pull(f"{ADAPTER}:bf16")
+    assert (pulled.fetched_bytes, server.requests) == (0, [])
+    assert (pulled.others[0].path / "model.safetensors").read_bytes() == weights()
+    assert {repo.repo.id for repo in hub.repos()} == {ADAPTER}
+
+
+def test_an_adapter_is_pulled_offline_after_its_base_is_purged(make_hub, serve):
+    with make_hub() as hub:
+        serve(BASE, base_files())
+        serve(ADAPTER, adapter_files())
+        before = hub.pull(f"{ADAPTER}:bf16")
+        hub.purge(BASE)
+        assert not before.others[0].path.exists()
+    with make_hub(offline=True) as hub:
+        pulled = hub.pull(f"{ADAPTER}:bf16")
+        assert {each.path for each in pulled.others[0].files} == {
+            each.path for each in before.others[0].files
+        }
+        assert pulled.others[0].path == before.others[0].path
+        assert pulled.fetched_bytes == 0
+        assert pulled.reused_bytes == before.fetched_bytes + before.reused_bytes
+        gone = hub.purge(ADAPTER, dry_run=True)
+        assert len(gone.folders) == 2
+        assert hub.purge(ADAPTER).folders == gone.folders
+        assert not pulled.others[0].path.exists()
+        assert not pulled.path.exists()
+
+
+def test_a_file_of_a_purged_base_that_is_lost_is_asked_for_again(make_hub, serve):
+    with make_hub() as hub:
+        serve(BASE, base_files())
+        serve(ADAPTER, adapter_files())
+        hub.pull(f"{ADAPTER}:bf16")
+        hub.purge(BASE)
+        digest = Digest.of(weights())
+        (Path(hub.settings.home) / "store" / blob_path(digest)).unlink()
+    with make_hub(offline=True) as hub, pytest.raises(RepositoryNotFound, match="offline"):
+        hub.pull(f"{ADAPTER}:bf16")
+    with make_hub() as hub:
+        assert hub.pull(f"{ADAPTER}:bf16").fetched_bytes >= len(weights())
+        assert {repo.repo.id for repo in hub.repos()} == {BASE, ADAPTER}
 
 
 def test_purging_both_leaves_nothing(hub, serve):
@@ -541,9 +583,12 @@ def test_the_whole_way_on_either_database(make_hub, serve, database_url):
     assert [parts(each) for each in only(hub.sync(ADAPTER)).variants] == [BOUND, BOUND]
     assert hub.pull(f"{ADAPTER}:bf16").others[0].repo == BASE
     assert hub.purge(BASE).kept
-    assert hub.pull(f"{ADAPTER}:bf16").fetched_bytes < 10
-    hub.purge(BASE)
-    assert hub.purge(ADAPTER).removed
+    pulled = hub.pull(f"{ADAPTER}:bf16")
+    assert pulled.fetched_bytes == 0
+    gone = hub.purge(ADAPTER)
+    assert {file.path for file in gone.removed} >= {"model.safetensors", "adapter_model.safetensors"}
+    assert len(gone.folders) == 2
+    assert not pulled.others[0].path.exists()
 
 
 def test_code_of_the_base_is_allowed_for_the_base_at_that_commit(hub, serve):

@@ -53,12 +53,33 @@ class Loading:
         what = {"model": plan.model.name, "variant": plan.variant}
         pulled: dict[Place, Snapshot] = {}
         for place, paths in places(target.report, plan).items():
-            own = not pulled
-            home = target if own else self.resolver.part_of(place, call, on_progress)
-            # Who pulls these files for another model, or of another, does other work.
-            why = what if own else what | {"for": target.report.repo}
-            pulled[place] = self.puller.pull(home, why, paths, call, on_progress)
+            if not pulled:
+                pulled[place] = self.puller.pull(target, what, paths, call, on_progress)
+            else:
+                pulled[place] = self._part(target, plan, place, what, call, on_progress)
         return pulled
+
+    def _part(
+        self,
+        target: Target,
+        plan: Plan,
+        place: Place,
+        what: Mapping[str, str],
+        call: Call,
+        on_progress: ProgressCallback | None,
+    ) -> Snapshot:
+        """The folder with the files that the model takes of another repository, which may have been purged:
+        its files stay as long as the model needs them.
+        """
+        homes = {part.name: place_of(target.report, part) for part in plan.components}
+        files = [file for file in plan.files if homes.get(file.component) == place]
+        home = self.resolver.known_part(place)
+        if home is None and (lent := self.puller.lend(place, files, call, on_progress)):
+            return lent
+        home = home or self.resolver.part_of(place, call, on_progress)
+        # Who pulls these files for another model, or of another, does other work.
+        why = {**what, "for": target.report.repo}
+        return self.puller.pull(home, why, [file.path for file in files], call, on_progress)
 
     def load(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelhub.errors import ArtifactNotFound
-from modelhub.facts import Call, JobKind, ProgressCallback, RepoFile, Snapshot
+from modelhub.facts import Call, JobKind, PlannedFile, ProgressCallback, RepoFile, Snapshot
 from modelhub.hub.places import Place
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.jobs import Fetcher, Jobs
@@ -49,7 +49,8 @@ class Puller:
                 continue
             digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
             try:
-                linked = self.fetcher.link(target.record, listing, digests, call, on_progress)
+                linked = self.fetcher.link(listing.repo, listing.commit, digests, call, on_progress)
+                self.fetcher.remember(target.record, linked)
             except ArtifactNotFound as error:
                 log.info(
                     "artifact_gone",
@@ -63,6 +64,26 @@ class Puller:
             f"{target.report.repo}: fetched, and not in the store: {names or 'what was there a moment ago'}",
             hint="Something else deletes files of the store; let modelhub alone do that.",
         )
+
+    def lend(
+        self,
+        place: Place,
+        files: Sequence[PlannedFile],
+        call: Call,
+        on_progress: ProgressCallback | None = None,
+    ) -> Snapshot | None:
+        """The files in the folder of a repository that is not known here any more, where the store has all of
+        them; `None` where it does not. Asks nobody.
+        """
+        digests = {file.path: file.sha256 for file in files if file.sha256 and file.present}
+        if len(digests) < len({file.path for file in files}):
+            return None
+        try:
+            linked = self.fetcher.link(place.id, place.commit, digests, call, on_progress)
+        except ArtifactNotFound:
+            return None
+        size = sum(file.size for file in linked.files)
+        return linked.model_copy(update={"fetched_bytes": 0, "reused_bytes": size})
 
     def _fetch(
         self,

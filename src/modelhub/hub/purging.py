@@ -1,6 +1,7 @@
 """Forgets repositories, and deletes what the store has of them."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -27,8 +28,9 @@ from modelhub.hub.resolve import LOCAL, Resolver
 from modelhub.hub.serving import Serving
 from modelhub.jobs import JobContext, Jobs
 from modelhub.refs import Digest, ModelRef
-from modelhub.registry import InstanceBook, Registry, StoreKey
+from modelhub.registry import InstanceBook, Registry, StoreKey, Transaction
 from modelhub.store import Store
+from modelhub.store.layout import SNAPSHOTS, snapshot_folder
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class Purger:
                 raise
             return left.model_copy(update={"dry_run": True})
         with self.registry.read() as tx:
-            return tx.removals.survey(record.id, self.place)
+            return _with_folders(tx.removals.survey(record.id, self.place), self._lent(tx, record))
 
     def purge(self, ref: ModelRef, call: Call, on_progress: ProgressCallback | None) -> Removal:
         """Delete a repository's rows, its folders and the bytes that no other repository has.
@@ -149,9 +151,18 @@ class Purger:
         if record is None:
             return {}  # it was cut short before it removed anything
         with self.registry.begin() as tx:
-            removal = tx.removals.remove(record.id, self.place)
+            lent = self._lent(tx, record)
+            removal = _with_folders(tx.removals.remove(record.id, self.place), lent)
             tx.jobs.amend(job.id, job.input | {"removal": removal.model_dump()})
         return self._delete(removal, context).model_dump()
+
+    def _lent(self, tx: Transaction, record: RepoRecord) -> list[str]:
+        """The folders with files of repositories that are purged, linked for this one alone."""
+        found = []
+        for repo, commit in tx.removals.lent(record.id):
+            vendor, _, name = repo.rpartition("/")
+            found.append(f"{SNAPSHOTS}/{snapshot_folder(vendor, name, commit)}")
+        return [folder for folder in found if (self.store.root / folder).is_dir()]
 
     def _delete(self, removal: Removal, context: JobContext) -> Removal:
         for folder in removal.folders:
@@ -233,3 +244,7 @@ def _given(outcome: Outcome) -> Removal:
     if isinstance(outcome, ModelHubError):
         raise outcome
     return outcome
+
+
+def _with_folders(removal: Removal, more: Iterable[str]) -> Removal:
+    return removal.model_copy(update={"folders": (*removal.folders, *more)})

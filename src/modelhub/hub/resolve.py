@@ -196,13 +196,8 @@ class Resolver:
             self.forget_reports()
         return self._target(int(str(output["repo"])), str(output["commit"]), ref.tags)
 
-    def part_of(self, place: Place, call: Call, on_progress: ProgressCallback | None = None) -> Target:
-        """The repository that parts of a model are of, at their commit; one that is not known any more is
-        synced, a forgotten one is not.
-
-        Raises:
-            RepositoryNotFound, Offline
-        """
+    def known_part(self, place: Place) -> Target | None:
+        """The repository that parts of a model are of, at their commit; a forgotten one too. Asks nobody."""
         repo = place.id
         with self.registry.read() as tx:
             for forgotten in (False, True):
@@ -210,6 +205,15 @@ class Resolver:
                 for record in (each for each in found if each.repo.key == repo.key):
                     if report := self._report(tx, record, place.commit):
                         return Target(record, place.commit, report)
+        return None
+
+    def part_of(self, place: Place, call: Call, on_progress: ProgressCallback | None = None) -> Target:
+        """The repository that parts of a model are of, which is not known here: it is synced.
+
+        Raises:
+            RepositoryNotFound, Offline
+        """
+        repo = place.id
         ref = ModelRef(repo.name, repo.vendor or None, repo.source, place.commit)
         return self._sync(ref, call, on_progress, None)
 

@@ -11,6 +11,7 @@ from modelhub.facts import (
     Progress,
     ProgressCallback,
     RepoFile,
+    RepoId,
     RepoListing,
     RepoRecord,
     Snapshot,
@@ -100,8 +101,8 @@ class Fetcher:
 
     def link(
         self,
-        record: RepoRecord,
-        listing: RepoListing,
+        repo: RepoId,
+        commit: str,
         digests: Mapping[RepoPath, Digest],
         call: Call,
         on_progress: ProgressCallback | None,
@@ -110,7 +111,7 @@ class Fetcher:
 
         A file without a proof that holds is hashed, which shows as the stage `verify`.
         """
-        repo, hashed = listing.repo, 0
+        hashed = 0
 
         def on_bytes(count: int) -> None:
             nonlocal hashed
@@ -118,13 +119,12 @@ class Fetcher:
             if on_progress is not None:
                 on_progress(Progress(stage="verify", done=hashed))
 
-        linked = self.store.link(
-            repo.vendor, repo.name, listing.commit, digests, on_bytes=on_bytes, check=call.check
+        return self.store.link(
+            repo.vendor, repo.name, commit, digests, on_bytes=on_bytes, check=call.check
         )
-        self._remember(record, linked)
-        return linked
 
-    def _remember(self, record: RepoRecord, linked: Snapshot) -> None:
+    def remember(self, record: RepoRecord, linked: Snapshot) -> None:
+        """Note which files a commit's folder holds."""
         with self.registry.read() as tx:
             before = tx.snapshots.find(record.id, linked.commit, store=self.place)
         if before is None or not set(linked.files) <= set(before.files):

@@ -32,7 +32,7 @@ from modelhub.registry.tables import (
     StoreRow,
     VendorRow,
 )
-from modelhub.registry.usage import Used, artifacts_of, users
+from modelhub.registry.usage import Used, artifacts_of, lent_to, users
 
 __all__ = ["Removals"]
 
@@ -96,6 +96,12 @@ class Removals:
         self._prune(doomed)
         self._events.add("repo_purged", model_repo_name=removal.repo, bytes=removal.removed_bytes)
         return removal
+
+    def lent(self, record_id: int) -> tuple[tuple[str, str], ...]:
+        """The repositories, at commits, that are gone from here and of which this one alone has files: their
+        folders are no snapshots that are noted.
+        """
+        return lent_to(self._session, record_id)
 
     def doomed(self, store: StoreKey) -> tuple[Digest, ...]:
         """The bytes of a store that are marked, also those that an earlier purge has left."""

@@ -27,7 +27,7 @@ _NOBODYS = ComponentFileRow.repo_file_id.is_(None)
 
 Rows = Select[*tuple[Any, ...]]
 
-__all__ = ["Used", "artifacts_of", "users"]
+__all__ = ["Used", "artifacts_of", "lent_to", "users"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,16 @@ def artifacts_of(session: Session, record_id: int) -> dict[int, Used]:
         for number, digest, size, path in session.execute(rows):
             found.setdefault(number, Used(number, Digest(digest), size, path or ""))
     return found
+
+
+def lent_to(session: Session, record_id: int) -> tuple[tuple[str, str], ...]:
+    """The repositories, at commits, that are not registered and of which this one alone has files, by name."""
+    place = (ComponentRow.model_repo_name, ComponentRow.commit_hash)
+    owner = RevisionRow.model_repo_id
+    rows = _of_components(select(*place)).where(_NOBODYS, ComponentFileRow.artifact_id.is_(None))
+    rows = rows.where(ComponentRow.commit_hash.is_not(None)).group_by(*place).order_by(*place)
+    alone = rows.having(func.min(owner) == record_id, func.max(owner) == record_id)
+    return tuple((name, commit) for name, commit in session.execute(alone))
 
 
 def _sources(record_id: int) -> Iterator[Rows]:
