@@ -6,7 +6,10 @@ from typing import Any
 from modelhub.errors import FormatError
 from modelhub.formats.reader import HINT
 
-__all__ = ["load_bounded", "read_yaml"]
+__all__ = ["MAX_CARD", "card_lines", "load_bounded", "read_yaml"]
+
+MAX_CARD = 64 * 1024
+"""Characters of a card; PyYAML reads some 200 kB a second."""
 
 MAX_BYTES = 256 * 1024
 """PyYAML reads some 200 kB a second."""
@@ -29,6 +32,18 @@ def read_yaml(data: bytes, *, name: str) -> Any:
         return load_bounded(data.decode("utf-8"), strict=True)
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise _error(name, f"it is no plain YAML: {' '.join(str(error).split())}") from error
+
+
+def card_lines(readme: str) -> list[str]:
+    """The lines of the YAML block at the top of a `README.md`; none without one.
+
+    Format: https://huggingface.co/docs/hub/model-cards.
+    """
+    lines = readme.removeprefix("\ufeff").splitlines()
+    if not lines or lines[0].rstrip() != "---":
+        return []
+    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), 0)
+    return lines[1:end]
 
 
 def load_bounded(text: str, *, strict: bool = False) -> Any:

@@ -13,4 +13,8 @@ class CheckedStr(str):
         # Only pydantic calls this, so pydantic_core is loaded already.
         from pydantic_core import core_schema
 
-        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        def check(value: Any, handler: Any) -> Any:
+            # Whoever made one has checked it; a listing has a hundred thousand of them.
+            return value if type(value) is cls else cls(handler(value))
+
+        return core_schema.no_info_wrap_validator_function(check, core_schema.str_schema())

@@ -12,11 +12,10 @@ from datetime import date
 from typing import NamedTuple
 
 from modelhub.facts import JsonDict, JsonValue
-from modelhub.formats.plain_yaml import load_bounded
+from modelhub.formats.plain_yaml import MAX_CARD, card_lines, load_bounded
 
 LOG = logging.getLogger(__name__)
 
-MAX_FRONT_MATTER = 64 * 1024  # characters; PyYAML reads some 200 kB a second
 _MAX_BYTES = 256 * 1024  # of a card as JSON values, roughly
 _MAX_DEPTH = 32
 _MAX_TAGS = 1000
@@ -59,15 +58,9 @@ def clean_card(card: object, repo: str) -> JsonDict:
 
 def front_matter(readme: str, repo: str) -> JsonDict:
     """The card in the YAML block at the top of a `README.md`; `{}` without one."""
-    lines = readme.removeprefix("\ufeff").splitlines()
-    if not lines or lines[0].rstrip() != "---":
-        return {}
-    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == "---"), None)
-    if end is None:
-        return {}
-    text = "\n".join(_without_left_out(lines[1:end]))
-    if len(text) > MAX_FRONT_MATTER:
-        _log(repo, f"the card is longer than {MAX_FRONT_MATTER} characters and was left out")
+    text = "\n".join(_without_left_out(card_lines(readme)))
+    if len(text) > MAX_CARD:
+        _log(repo, f"the card is longer than {MAX_CARD} characters and was left out")
         return {}
     return clean_card(_load_yaml(text, repo), repo)
 

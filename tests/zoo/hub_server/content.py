@@ -123,7 +123,10 @@ def _read_file(path: str, source: Path, lfs_threshold: int) -> File:
 
 
 def front_matter(readme: str) -> dict[str, Any]:
-    """The YAML block at the top of a model card; {} without one, or where it is broken, as on the real hub."""
+    """The YAML block at the top of a model card; {} without one, or where it is broken, as on the real hub.
+
+    So where it has aliases, which as JSON would multiply.
+    """
     import yaml  # type: ignore[import-untyped]  # huggingface_hub brings it; the server starts without
 
     lines = readme.lstrip("\ufeff").splitlines()
@@ -132,8 +135,11 @@ def front_matter(readme: str) -> dict[str, Any]:
     end = next((i for i, line in enumerate(lines[1:], 1) if line.strip() == "---"), None)
     if end is None:
         return {}
+    text = "\n".join(lines[1:end])
     try:
-        data = yaml.safe_load("\n".join(lines[1:end]))
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
+            return {}
+        data = yaml.safe_load(text)
     except yaml.YAMLError:
         return {}
     return data if isinstance(data, dict) else {}

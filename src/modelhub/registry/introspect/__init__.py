@@ -18,6 +18,7 @@ from modelhub.registry.introspect.base import (
     Sister,
     WithSisters,
 )
+from modelhub.registry.introspect.cards import card_warnings
 from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
 from modelhub.registry.introspect.discovery import IntrospectorEntry, Introspectors
 from modelhub.registry.introspect.documents import Documents, Fields
@@ -67,7 +68,7 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 5
+READER = 6
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20
@@ -140,6 +141,7 @@ def introspect(
     models = tuple(weighed(model, metadata) for model in _together(whole.models))
     warnings = (
         *access_warnings(listing),
+        *card_warnings(listing, metadata),
         *license_warnings(whole.evidence, models),
         *_damage(metadata),
         *whole.warnings,

@@ -8,6 +8,7 @@ Shards are named by llama.cpp's `tools/gguf-split`.
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 from modelhub.refs import Precision, RepoPath
 
@@ -50,6 +51,7 @@ class WeightName:
     shards: int = 1
 
 
+@lru_cache(maxsize=4096)  # a projector is compared with each of the weights
 def read_name(path: RepoPath) -> WeightName:
     """What the name of a GGUF file says."""
     stem = path.name[: -len(path.suffix)].lower()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 
 from modelhub.facts import Evidence, JsonDict, JsonValue, Model, RepoFile, RepoListing, RepoWarning
 from modelhub.formats import GGUFHeader
@@ -14,8 +15,16 @@ from modelhub.registry.introspect.gguf.base_models import (
     quantized_row,
 )
 from modelhub.registry.introspect.gguf.drafts import DRAFT, draft_evidence, is_draft_of
-from modelhub.registry.introspect.gguf.groups import Weights, gguf_files, group_by_model
+from modelhub.registry.introspect.gguf.groups import (
+    MAX_MODELS,
+    MAX_WEIGHTS,
+    Weights,
+    count_models,
+    gguf_files,
+    group_by_model,
+)
 from modelhub.registry.introspect.gguf.projectors import (
+    MAX_PROJECTORS,
     PROJECTOR,
     best_projector,
     modalities,
@@ -36,6 +45,8 @@ from modelhub.tasks import find_task
 
 __all__ = ["Description"]
 
+MAX_TOLD = 50
+
 Groups = dict[tuple[str, str], list[Weights]]
 """The quantizations of each model, by its folder and name."""
 
@@ -52,9 +63,13 @@ class Description:
 
     def findings(self) -> Findings:
         """All of it."""
-        for file in self.listing.files:
-            if file.path.suffix == ".gguf" and (role := role_by_name(file.path)):
-                self._note(f"file:{file.path}", "role", role, "file name", FROM_NAME)
+        named = (file for file in self.listing.files if file.path.suffix == ".gguf")
+        roles = ((file, role) for file in named if (role := role_by_name(file.path)))
+        for file, role in islice(roles, MAX_WEIGHTS):
+            self._note(f"file:{file.path}", "role", role, "file name", FROM_NAME)
+        if (count := count_models(self.listing)) > MAX_MODELS:
+            text = f"It holds {count:,} models in GGUF; the first {MAX_MODELS} are described."
+            self._warn("models.many", text)
         drafts = self._drafts(self._models)
         offered = {key: weights for key, weights in self._models.items() if key not in drafts}
         for name, weights in zip(_model_names(self.listing, offered), offered.values(), strict=True):
@@ -92,7 +107,7 @@ class Description:
         for weights in self._groups.values():
             if role_by_header(self._header(self._main(weights))) == PROJECTOR:
                 found += [each.files[0] for each in weights]
-        return found
+        return found[:MAX_PROJECTORS]
 
     def _drafts(self, groups: Groups) -> list[tuple[str, str]]:
         """Those that are there for another one; a repository of nothing else offers them."""
@@ -201,14 +216,16 @@ class Description:
         for each in weights:
             header = self._header(each)
             if each.missing:
-                some = ", ".join(map(str, each.missing[:5])) + ("…" if len(each.missing) > 5 else "")
-                problem = f"{len(each.missing)} of {each.name.shards} shards are missing ({some})"
+                more = "…" if each.missing > len(each.first_missing) else ""
+                some = ", ".join(map(str, each.first_missing)) + more
+                problem = f"{each.missing} of {each.name.shards} shards are missing ({some})"
             elif header and header.split_count != len(each.files):
                 problem = f"its header says it is one of {header.split_count} shards"
             else:
                 whole.append(each)
                 continue
-            self._warn("shards.missing", f"{each.first}: {problem}; the variant is left out.")
+            if len(self.warnings) < MAX_TOLD:
+                self._warn("shards.missing", f"{each.first}: {problem}; the variant is left out.")
         return whole
 
     def _header(self, weights: Weights) -> GGUFHeader | None:

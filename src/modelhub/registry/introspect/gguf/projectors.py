@@ -14,9 +14,18 @@ from modelhub.formats import GGUFHeader
 from modelhub.registry.introspect.gguf.groups import Weights, gguf_files, group_by_model
 from modelhub.registry.introspect.weight_names import read_name
 
-__all__ = ["PROJECTOR", "best_projector", "choose_projectors", "modalities", "projector_types"]
+__all__ = [
+    "MAX_PROJECTORS",
+    "PROJECTOR",
+    "best_projector",
+    "choose_projectors",
+    "modalities",
+    "projector_types",
+]
 
 PROJECTOR = "projector"
+MAX_PROJECTORS = 64
+"""Each is compared with each of the weights."""
 
 _WORDS = re.compile(r"(?:^|[-._])mmproj(?=$|[-._])")
 _NUMBER = re.compile(r"\d+")
@@ -27,7 +36,7 @@ _TYPES = ("clip.projector_type", "clip.vision.projector_type", "clip.audio.proje
 
 def choose_projectors(listing: RepoListing) -> tuple[RepoFile, ...]:
     """Those, by their names, that go with some weights of the repository."""
-    files = gguf_files(listing, role=PROJECTOR)
+    files = gguf_files(listing, role=PROJECTOR)[:MAX_PROJECTORS]
     groups = group_by_model(listing)
     names = {model for _, model in groups}
     found = (best_projector(files, each, names) for weights in groups.values() for each in weights)
