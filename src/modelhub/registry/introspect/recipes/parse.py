@@ -80,7 +80,7 @@ def _recipe(value: object, origin: str) -> Recipe:
         said = first["msg"].removeprefix("Value error, ")
         came = (
             ""
-            if first["type"] in {"missing", "extra_forbidden"}
+            if first["type"] in {"missing", "extra_forbidden"} or _is_checked_whole(first)
             else f" (it is {_kind(first['input'])})"
         )
         raise _refused(origin, f"{where}{field}: {said}{came}", recipe=named, field=field) from None
@@ -118,6 +118,11 @@ def _long(recipe: Any) -> Any:
                 if isinstance(part, str | list)
             }
     return recipe
+
+
+def _is_checked_whole(error: Mapping[str, Any]) -> bool:
+    """Whether several fields together are wrong: the message names what came."""
+    return error["type"] == "value_error" and isinstance(error["input"], Mapping)
 
 
 def _kind(value: object) -> str:

@@ -1,6 +1,7 @@
 """What a recipe is: which repositories it is for, and what it states of their files. Strict and bounded."""
 
 from datetime import date
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -162,8 +163,10 @@ class RecipeModel(_Part):
         # A task that only stands with a subtask in the table still is one without it.
         known = {(task.id, subtask) for task in TASKS for subtask in (task.subtask, None)}
         if (self.task, self.subtask) not in known:
-            names = sorted({" with subtask ".join(filter(None, (t.id, t.subtask))) for t in TASKS})
-            raise ValueError(f"task and subtask must be one of: {', '.join(names)}")
+            came = _named_task(self.task, self.subtask)[:80]
+            names = sorted({_named_task(task.id, task.subtask) for task in TASKS})
+            near = get_close_matches(came, names, n=5, cutoff=0.0)
+            raise ValueError(f"{came!r} is no task that modelhub knows; nearest are {', '.join(near)}")
         if "{model}" in (self.name or "") and not all(self._named()):
             raise ValueError("name has {model}, which not all patterns of the first component have")
         return self
@@ -185,6 +188,10 @@ class RecipeModel(_Part):
     def stated(self) -> dict[str, Any]:
         """Its details, those that are given."""
         return self.details.model_dump(mode="json", exclude_none=True)
+
+
+def _named_task(task: str, subtask: str | None) -> str:
+    return f"{task} with subtask {subtask}" if subtask else task
 
 
 class Recipe(_Part):
