@@ -86,7 +86,7 @@ class Planning:
         if plan.runtime is not None:
             self.runtimes.load(plan.runtime).check_options(options)
         if (refused := self.gate.refusal(target, plan)) is not None:
-            update = {"why": (*plan.why, refused.message), "steps": (*plan.steps, refused.hint)}
+            update = {"why": (*plan.why, refused.message), "steps": (refused.hint, *plan.steps)}
             plan = plan.model_copy(update=update)
         return self.licenses.marked(target.report, plan)
 
