@@ -7,6 +7,7 @@ from modelhub.errors import Cancelled, DeadlineExceeded, InvalidInput
 from modelhub.facts import (
     Call,
     Component,
+    Evidence,
     MemoryNeed,
     MemoryTier,
     Model,
@@ -49,6 +50,24 @@ def test_a_report_prints_as_a_table_and_its_repr_is_one_line():
     assert "1,234" in text
     assert "context 2,048 tokens" in text
     assert "\n" not in repr(report())
+
+
+def test_a_report_shows_what_disagrees_about_a_model():
+    def said(key, value, evidence, trust):
+        return Evidence(subject="model:a", key=key, value=value, evidence=evidence, trust=trust)
+
+    rows = (
+        said("task", "text-to-image", "card: pipeline_tag", 30),
+        said("task", "text-generation", "config.json: architectures", 80),
+        said("architecture", "llama", "config.json", 80),
+        said("context_length", 1, "config.json", 80),
+        said("context_length", 2, "card", 30),
+    )
+    assert str(report().model_copy(update={"facts": rows})).splitlines()[2:5] == [
+        "a: text-generation, context 2,048 tokens",
+        "task: text-generation (config.json: architectures), not text-to-image (card: pipeline_tag)",
+        "variant  format  precision  parameters  size  components",
+    ]
 
 
 def test_what_a_listing_has_worked_out_is_in_no_copy_of_it():

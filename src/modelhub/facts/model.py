@@ -137,9 +137,22 @@ class Report(Fact):
         lines += [f"! {warning.code}: {warning.text}" for warning in self.warnings]
         lines += [str(each) for each in self.shared]
         for model in self.models:
-            lines += ["", _heading(model), table(_COLUMNS, _rows(model))]
+            lines += ["", _heading(model), *self._disputed(model), table(_COLUMNS, _rows(model))]
         return "\n".join(lines if self.models else [*lines, "no model recognised in its files"])
 
+    def _disputed(self, model: Model) -> Iterable[str]:
+        """What is said of a model in contradiction, the most trusted first."""
+        for key in _DISPUTED:
+            rows = [row for row in self.facts if (row.subject, row.key) == (f"model:{model.name}", key)]
+            said: dict[str, Evidence] = {}
+            for row in sorted(rows, key=lambda row: -row.trust):
+                said.setdefault(str(row.value), row)
+            if len(said) > 1:
+                yield f"{key}: " + ", not ".join(f"{v} ({row.evidence})" for v, row in said.items())
+
+
+_DISPUTED = ("task", "subtask", "architecture")
+"""What is shown where statements disagree; licences, layouts and precisions have warnings of their own."""
 
 _COLUMNS = ("variant", "format", "precision", "parameters", "size", "components")
 
