@@ -115,7 +115,8 @@ class Header(Strict):
     """What the header of a weight file says.
 
     `packed` is the type of the tensors whose type is `packed`, so that quantizations share a list;
-    `fill` makes one tensor of all that is left of the file's size.
+    `fill` makes one tensor of all that is left of the file's size; `packed_bits` is the width of the
+    weights that the nodes of a graph unpack.
     """
 
     format: Literal["gguf", "onnx", "safetensors"]
@@ -130,6 +131,7 @@ class Header(Strict):
     opset: Mapping[str, int] = Field(default_factory=lambda: {"": 17})
     producer: str = "pytorch"
     nodes: int = 0
+    packed_bits: int | None = None
 
     def each(self) -> Iterator[Tensor]:
         """Its tensors one by one."""

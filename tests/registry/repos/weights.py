@@ -124,7 +124,10 @@ def _onnx_rest(spare: int) -> Pieces:
 
 
 def _onnx_model(header: Header, tensors: list[Tensor]) -> Pieces:
-    head = onnx_build.fields(1, [onnx_build.node(name=f"n{n}") for n in range(header.nodes)])
+    nodes = [onnx_build.node(name=f"n{n}") for n in range(header.nodes)]
+    if header.packed_bits:
+        nodes.append(onnx_build.unpacking(header.packed_bits))
+    head = onnx_build.fields(1, nodes)
     head += onnx_build.field(2, "main_graph")
     weights = [piece for tensor in tensors for piece in _initializer(tensor)]
     tail = onnx_build.fields(11, map(_value, header.inputs))
