@@ -121,6 +121,7 @@ def small(tokens: int = 2000, architecture: str = "llama"):
         ("mtp-M-Q8_0.gguf", small(), 50),
         ("eagle3-M-Q8_0.gguf", small(), 50),
         ("M-dflash-Q8_0.gguf", small(), 50),
+        ("dspark_m_q4pure.gguf", small(), 50),
         ("M-helper-Q8_0.gguf", small(architecture="eagle3"), 100),
     ],
 )

@@ -18,7 +18,7 @@ __all__ = ["DRAFT", "draft_evidence", "is_draft_of"]
 DRAFT = "draft model"
 
 _NAME = re.compile(
-    r"(?:^|[-._])(?:draft(?:er)?|eagle[23]?)(?=$|[-._])|(?:^|[-._])(?:mtp|dflash|dspark)-"
+    r"(?:^|[-._])(?:draft(?:er)?|eagle[23]?)(?=$|[-._])|(?:^|[-._])(?:mtp|dflash|dspark)[-_]"
 )
 _ARCHITECTURES = frozenset(["dflash", "eagle", "eagle3", "gemma4-assistant", "gemma4_assistant"])
 _TAG = re.compile(r"(?:speculative[-_ ]decoding[-_ ])?draft(?:[-_ ]model)?")
