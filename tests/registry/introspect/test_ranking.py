@@ -54,6 +54,15 @@ def test_one_class_and_a_card_that_ranks_is_a_reranker(facts):
     assert tasks(files, **facts) == (RANK, {RANK: 30, JUDGE: 80})
 
 
+@pytest.mark.parametrize("tag", [None, JUDGE])
+def test_one_class_and_a_name_that_says_reranker_is_one_whatever_its_tag(tag):
+    found = find(FILES, "Tiny-Reranker-v2", pipeline_tag=tag)
+    assert only_model(found).task == RANK
+    assert said(found, "model:tiny-reranker-v2", "task") == {RANK: 50, JUDGE: 80}
+    more = find(FILES | {"config.json": CROSS | THREE}, "Tiny-Reranker-v2", pipeline_tag=tag)
+    assert only_model(more).task == JUDGE
+
+
 def test_without_such_a_card_or_with_more_classes_it_is_a_classifier():
     assert tasks(FILES) == (JUDGE, {JUDGE: 80})
     files = FILES | {"config.json": CROSS | THREE}

@@ -3,12 +3,13 @@
 Since 5.0 it says so in `config_sentence_transformers.json` (`model_type`); a cross-encoder of version 4 has
 the object `sentence_transformers` in its `config.json`, an older one at most its activation
 (`sentence_transformers/cross_encoder/model.py`; before 5.4 `CrossEncoder.py`). Without any of that, a
-classifier with one class is one where its card says so.
+classifier with one class is one where its repository's name or its card says so: a single class tells nothing
+apart, and the pipeline tag of such models is `text-classification` as often as not (`BAAI/bge-reranker-v2-m3`).
 """
 
 from modelhub.facts import JsonDict
 from modelhub.registry.introspect.architectures import EMBED, RANK, TaskFinding
-from modelhub.registry.introspect.base import FROM_CARD, FROM_CONFIG
+from modelhub.registry.introspect.base import FROM_CARD, FROM_CONFIG, FROM_NAME
 from modelhub.registry.introspect.class_tasks import JUDGE, count_labels
 from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.embedding import MODULES, Modules
@@ -20,6 +21,7 @@ SETTINGS = "config_sentence_transformers.json"
 _OLD_ACTIVATION = "sbert_ce_default_activation_function"
 _SPARSE = frozenset(["MLMTransformer", "SparseAutoEncoder", "SparseStaticEmbedding", "SpladePooling"])
 _TAGS = frozenset(["cross-encoder", "reranker"])
+_NAME = "reranker"
 _MENTION = b"CrossEncoder("
 
 
@@ -34,7 +36,9 @@ def library_task(documents: Documents, modules: Modules, config: Fields) -> Task
         return TaskFinding(EMBED, MODULES, FROM_CONFIG, "sparse-embedding")
     if modules.steps:
         return TaskFinding(EMBED, MODULES, FROM_CONFIG)
-    return _by_card(documents, config) if _classifies(config) and count_labels(config) == 1 else None
+    if not (_classifies(config) and count_labels(config) == 1):
+        return None
+    return _by_name(documents, config) or _by_card(documents, config)
 
 
 def ranking_details(documents: Documents, config: Fields) -> JsonDict:
@@ -56,6 +60,13 @@ def _judging(config: Fields, evidence: str) -> TaskFinding:
     """One score is a rank; several are classes. A classifier that does not say how many has two."""
     labels = count_labels(config) or (2 if _classifies(config) else 1)
     return TaskFinding(RANK if labels == 1 else JUDGE, evidence, FROM_CONFIG)
+
+
+def _by_name(documents: Documents, config: Fields) -> TaskFinding | None:
+    name = documents.listing.repo.name
+    if _NAME not in name.lower():
+        return None
+    return TaskFinding(RANK, f"repository name: {_NAME}; {config.name}: one class", FROM_NAME)
 
 
 def _by_card(documents: Documents, config: Fields) -> TaskFinding | None:
