@@ -51,6 +51,8 @@ TORCHAO = {"quant_method": "torchao"}
     [
         ({"quant_method": "gptq", "bits": 4, "checkpoint_format": "gptq"}, "int4", 4, "gptq"),
         ({"quant_method": "gptq", "bits": 3}, "int3", 3, None),
+        ({"quant_method": "exl3", "bits": 4.05}, "int4", None, None),
+        ({"quant_method": "exl2", "bits": 2.25}, "int2", None, None),
         ({"quant_method": "awq", "w_bit": 4, "version": "gemm"}, "int4", 4, "gemm"),
         ({"quant_method": "auto-round", "bits": 2}, "int2", 2, None),
         ({"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, "int4", 4, "nf4"),

@@ -268,6 +268,7 @@ JUDGING = {"architectures": ["BertForSequenceClassification"]}
             REWRITES,
             {REWRITES: 80},
         ),
+        ({"architectures": ["NewForConditionalGeneration"]}, None, CHATS, {CHATS: 80}),
         (
             {"architectures": ["NewForConditionalGeneration"]},
             "translation",

@@ -51,7 +51,7 @@ def find_tasks(
     `library` is the task by what sentence-transformers wrote, `template` whether there is a chat template.
     """
     said = said_task(listing)
-    built = _by_class(config) or _by_type(config)
+    built = _by_class(config, template=template and said is None) or _by_type(config)
     if library and library.trust >= FROM_CONFIG:
         built = None  # what it is used for says more than the class that it was built on
     found = library or built
@@ -89,7 +89,7 @@ def _may_be(said: str, found: str, config: Fields, template: bool) -> bool:
     return said in _CHOICES.get(found, ())
 
 
-def _by_class(config: Fields) -> TaskFinding | None:
+def _by_class(config: Fields, *, template: bool) -> TaskFinding | None:
     for name in config.texts("architectures"):
         evidence = f"{config.name}: architectures: {name}"
         if use := class_use(name):
@@ -97,6 +97,10 @@ def _by_class(config: Fields) -> TaskFinding | None:
         if name.endswith("ForConditionalGeneration"):
             for use, key in _by_parts(config):
                 return TaskFinding(use.task, f"{evidence}, with {key}", FROM_CONFIG)
+            if template or config.values.get("text_config"):
+                # What generates, is given nothing but texts and holds conversations, writes.
+                key = "a chat template" if template else "text_config"
+                return TaskFinding(CHAT, f"{evidence}, with {key} and no other part", FROM_CONFIG)
     return None
 
 

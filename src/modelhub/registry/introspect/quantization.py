@@ -239,11 +239,19 @@ def _quark(settings: Fields) -> Read:
     return _by_name(layout), None, layout
 
 
+def _exllama(settings: Fields) -> Read:
+    """EXL2 and EXL3 give each matrix bits of its own: `bits` is their mean, such as 4.05."""
+    bits = settings.number("bits", most=16)
+    return _BITS.get(round(bits)) if bits else None, None, None
+
+
 _READERS = {
     "aqlm": _aqlm,
     "bitsandbytes": _bitsandbytes,
     "compressed-tensors": _compressed,
     "eetq": _by_weights,
+    "exl2": _exllama,
+    "exl3": _exllama,
     "fp_quant": _fp_quant,
     "hqq": _hqq,
     "modelopt": _modelopt,
