@@ -20,6 +20,7 @@ from modelhub.errors import (
     RuntimeNotFound,
 )
 from modelhub.facts import JobKind, JobStatus
+from modelhub.jobs import References
 from modelhub.refs import Digest
 from modelhub.store.layout import blob_path
 from tests.formats.build import safetensors
@@ -129,6 +130,22 @@ def test_a_base_that_is_known_is_not_asked_for(hub, server, serve):
     before = hub.inspect(ADAPTER)
     assert hub.sync(ADAPTER) == before
     assert len(server.requests) == 1
+
+
+def test_who_looked_before_the_base_was_read_sees_it_afterwards(hub, make_hub, serve, monkeypatch):
+    serve(BASE, base_files())
+    serve(ADAPTER, adapter_files())
+    reader, settle, seen = make_hub(), References.settle, []
+
+    def look_first(self, *args):
+        seen.append(base_codes(reader.inspect(ADAPTER)))
+        settle(self, *args)
+
+    monkeypatch.setattr(References, "settle", look_first)
+    report = hub.sync(ADAPTER)
+    assert seen == [["base.unread"]]
+    assert base_codes(report) == []
+    assert reader.inspect(ADAPTER) == report
 
 
 def test_plan_and_pull_take_each_file_from_its_repository(hub, server, serve):

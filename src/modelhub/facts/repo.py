@@ -55,7 +55,9 @@ class RepoId(Fact):
 
 
 class RepoRecord(Fact):
-    """A registered repository. `git_head` is the commit of the default branch when last synced."""
+    """A registered repository. `git_head` is the commit of the default branch when last synced;
+    `updated_at` is when anything that is known of it changed last, also by what it builds on.
+    """
 
     id: int
     repo: RepoId
@@ -69,6 +71,7 @@ class RepoRecord(Fact):
     preferred_precision: str | None = None
     quantization_targets: tuple[str, ...] = ()
     created_at: datetime
+    updated_at: datetime | None = None
     last_synced_at: datetime | None = None
 
     def __str__(self) -> str:

@@ -47,7 +47,7 @@ class Resolver:
     sources: Sources
     offline: bool
     # What a commit holds does not change but by our own syncs and fetches, which clear this; a sync
-    # by another process moves `last_synced_at`.
+    # by another process, and what follows from it for others, moves `updated_at`.
     _reports: dict[tuple[int, str], tuple[datetime | None, Report]] = field(default_factory=dict)
 
     def source(self, name: str) -> Source:
@@ -248,13 +248,13 @@ class Resolver:
 
     def _report(self, tx: Transaction, record: RepoRecord, commit: str) -> Report | None:
         stamp, report = self._reports.get((record.id, commit), (None, None))
-        if report is not None and stamp == record.last_synced_at:
+        if report is not None and stamp == record.updated_at:
             return report
         report = tx.models.report(record.id, commit)
         if report is not None:
             if len(self._reports) >= MAX_REPORTS:
                 self._reports.clear()
-            self._reports[record.id, commit] = (record.last_synced_at, report)
+            self._reports[record.id, commit] = (record.updated_at, report)
         return report
 
     def _source_name(self, ref: ModelRef) -> str:

@@ -32,6 +32,7 @@ from modelhub.registry.tables import (
     RevisionRow,
     VariantRow,
 )
+from modelhub.registry.types import utc_now
 
 _WHOLE = (
     selectinload(ModelRow.variants)
@@ -99,6 +100,8 @@ class Models:
         mine = select(RevisionRow.reader).where(*_revision(record_id, commit))
         reader = self._session.scalar(mine)
         self.save(record_id, commit, models, evidence, warnings, reader=reader)
+        touched = update(RepoRow).where(RepoRow.id == record_id).values(updated_at=utc_now())
+        self._session.execute(touched)
 
     def is_known(self, record_id: int, commit: str) -> bool:
         """Whether anybody looked at what is in a commit."""

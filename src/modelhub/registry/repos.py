@@ -219,6 +219,7 @@ _RECORD = (
     RepoRow.preferred_precision,
     RepoRow.quantization_targets,
     RepoRow.created_at,
+    RepoRow.updated_at,
     RepoRow.last_synced_at,
 )
 _ORDER = (RepoRow.vendor_key, RepoRow.name_key, RepoRow.id)
@@ -262,5 +263,6 @@ def _record(row: RepoRow | SqlRow[*tuple[Any, ...]]) -> RepoRecord:
         preferred_precision=row.preferred_precision,
         quantization_targets=tuple(row.quantization_targets),
         created_at=row.created_at,
+        updated_at=row.updated_at,
         last_synced_at=row.last_synced_at,
     )
