@@ -1,16 +1,24 @@
 """A purge and somebody who wants the same bytes in the same moment, stopped at the seams where it matters."""
 
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 
-from modelhub.jobs import Fetcher
+from modelhub.errors import InUse, RepositoryNotFound
+from modelhub.hub.loading import Loading
+from modelhub.jobs import Fetcher, Holds
+from modelhub.registry import InstanceBook
+from modelhub.store import Store
 from modelhub.store.fsops import FsOps
 
 from .conftest import MODEL
-from .test_purge import Q8, TWIN, blobs, digests
+from .test_purge import Q8, TWIN, blobs, digests, folders
 
 WAIT = 60
 
@@ -89,3 +97,130 @@ def test_a_file_that_is_deleted_after_another_was_told_of_it_is_fetched_again(
         assert not other.verify(twin).absent
         other.purge(twin)
         assert blobs(hub) == set()
+
+
+def stop_at(patch, place, name, *, after=False):
+    """Let `place.name` stop before its work, or after it, when it is called first; the seam."""
+    seam, real, calls = Seam(), getattr(place, name), []
+
+    def stopped(*given, **named):
+        calls.append(name)
+        first = len(calls) == 1
+        if first and not after:
+            seam.stop()
+        done = real(*given, **named)
+        if first and after:
+            seam.stop()
+        return done
+
+    patch.setattr(place, name, stopped)
+    return seam
+
+
+SEAMS = {
+    "before the files are proven": (Store, "link", False),
+    "before the folder is written down": (Store, "link", True),
+    "before the model is written down": (InstanceBook, "add", False),
+}
+
+
+def refused(hubs):
+    """What each of them says as it does not purge."""
+    said = []
+    for hub in hubs:
+        with pytest.raises(InUse) as caught:
+            hub.purge(MODEL)
+        said.append(caught.value.message)
+    return said
+
+
+@pytest.mark.parametrize("seam", SEAMS)
+def test_a_model_that_is_being_loaded_is_purged_by_nobody(make_hub, database_url, rounds, seam):
+    """Not by the Hub that loads it, which has dropped its plan, and not by another."""
+    place, name, after = SEAMS[seam]
+    other = make_hub(database=database_url)
+    for _ in range(rounds(20, 200)):
+        hub = make_hub(database=database_url)
+        hub.pull(f"{MODEL}:q8_0")
+        (record,) = hub.repos()
+        with pytest.MonkeyPatch.context() as patch:
+            stopped = stop_at(patch, place, name, after=after)
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(hub.chat, f"{MODEL}:q8_0", "x", runtime="echo")
+                assert stopped.reached.wait(WAIT)
+                hub._serving.forget(record)
+                said = refused((hub, other))
+                stopped.go_on.set()
+                assert answer.result(WAIT).text == "x"
+        assert all(f"is loading {MODEL}" in each for each in said)
+        hub.close()
+        assert other.purge(MODEL).folders
+        assert (blobs(other), folders(other)) == (set(), [])
+
+
+def test_a_call_whose_model_was_purged_after_its_plan_says_so(make_hub, database_url, monkeypatch):
+    hub, other = make_hub(database=database_url), make_hub(database=database_url)
+    hub.pull(f"{MODEL}:q8_0")
+    stopped = stop_at(monkeypatch, Loading, "load")
+
+    def purge():
+        assert stopped.reached.wait(WAIT)
+        done = other.purge(MODEL)
+        stopped.go_on.set()
+        return done
+
+    def chat():
+        with pytest.raises(RepositoryNotFound, match="purged meanwhile"):
+            hub.chat(f"{MODEL}:q8_0", "x", runtime="echo")
+
+    assert in_turn(chat, purge)[1].removed
+    assert (blobs(hub), folders(hub)) == (set(), [])
+
+
+KILLED = """
+import os, signal, sys
+from modelhub import Hub
+from modelhub.settings import Settings
+from modelhub.jobs import Fetcher, Holds
+setattr(Fetcher, "_remember", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+settings = Settings.from_env({}, home=sys.argv[1], hf_endpoint=sys.argv[2], hf_token="")
+Hub(settings, progress=False).pull(sys.argv[3])
+"""
+
+
+def test_a_pull_that_was_killed_before_it_wrote_its_folder_down_leaves_none_for_ever(
+    hub, server, rounds
+):
+    for _ in range(rounds(2, 20)):
+        command = [
+            sys.executable,
+            "-c",
+            KILLED,
+            str(hub.settings.home),
+            server.endpoint,
+            f"{MODEL}:q8_0",
+        ]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        assert folders(hub)
+        done = hub.purge(MODEL)  # who is dead holds nothing
+        assert len(done.folders) == 1
+        assert (blobs(hub), folders(hub)) == (set(), [])
+
+
+def test_who_stood_still_until_its_lease_was_over_leaves_no_folder(
+    make_hub, database_url, twin, monkeypatch, rounds
+):
+    hub, other = make_hub(database=database_url), make_hub(database=database_url)
+    monkeypatch.setattr(Holds, "hold", lambda *_: nullcontext())  # as if it were over
+    hub.pull(f"{MODEL}:q8_0")
+    for _ in range(rounds(3, 20)):
+        with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
+            stopped = stop_at(patch, Store, "link")
+            pulled = pool.submit(hub.pull, f"{twin}:q8_0")
+            assert stopped.reached.wait(WAIT)
+            other.purge(twin)
+            stopped.go_on.set()
+            with pytest.raises(RepositoryNotFound, match="purged meanwhile"):
+                pulled.result(WAIT)
+        assert folders(hub) == [("zoo", "tiny-chat-GGUF")]
+    assert other.verify(MODEL).ok

@@ -317,6 +317,32 @@ def test_a_lease_on_its_bytes_holds_it(registry, record):
     assert held(registry, record) == "somebody holds some of its bytes for a link"
 
 
+def test_who_pulls_or_loads_it_or_what_builds_on_it_holds_it(registry, record):
+    """An adapter's base stays while the adapter is loaded."""
+    twin = saved(registry, listing("c" * 40, repo=TWIN, files=()))
+    with registry.begin() as tx:
+        tx.models.save(twin.id, "c" * 40, [model()], (), ())
+
+    def take(number, seconds):
+        with registry.begin() as tx:
+            return tx.leases.take(
+                number, store=STORE, owner="h:7:a", host="h", purpose="loading it", seconds=seconds
+            )
+
+    for one in (record, twin):
+        take(one.id, -1)  # over
+        lease = take(one.id, 60)
+        assert held(registry, record) == "h:7:a is loading it"
+        with registry.begin() as tx:
+            tx.leases.renew(lease, 90)
+            tx.leases.expire()
+            assert tx.leases.owners() == ((lease, "h:7:a"),)
+            tx.leases.release(lease)
+    assert remove(registry, record).kept
+    with pytest.raises(RepositoryNotFound, match="purged meanwhile"):
+        take(record.id, 60)
+
+
 def test_an_unknown_number_is_refused(registry):
     with registry.begin() as tx:
         for ask in (tx.removals.survey, tx.removals.remove):

@@ -1,6 +1,7 @@
 """What a plan needs, fetched and loaded."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,14 +88,19 @@ class Loading:
         options: Mapping[str, Any],
         call: Call,
         on_progress: ProgressCallback | None,
+        held: ExitStack,
     ) -> Instance:
         """An instance of a plan that can be carried out, its files fetched first.
 
+        No purge takes its repository, or one that it builds on, until `held` ends.
+
         Raises:
+            RepositoryNotFound: when it was purged since it was planned.
             LicenseRefused, StoreFull: as by `pull`.
         """
         plan = ready.plan
         assert plan.runtime is not None
+        held.enter_context(self.puller.holds.hold(ready.target.record, f"loading {plan.repo}"))
         pulled = self._pull(ready.target, plan, call, on_progress)
         homes = {part.name: place_of(ready.target.report, part) for part in plan.components}
         roots = {name: pulled[place].path for name, place in homes.items() if place in pulled}

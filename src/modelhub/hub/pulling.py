@@ -8,7 +8,7 @@ from modelhub.errors import ArtifactNotFound
 from modelhub.facts import Call, JobKind, PlannedFile, ProgressCallback, RepoFile, Snapshot
 from modelhub.hub.places import Place
 from modelhub.hub.resolve import Resolver, Target
-from modelhub.jobs import Fetcher, Jobs
+from modelhub.jobs import Fetcher, Holds, Jobs
 from modelhub.refs import RepoPath
 from modelhub.store import Store
 
@@ -27,6 +27,7 @@ class Puller:
     jobs: Jobs
     fetcher: Fetcher
     store: Store
+    holds: Holds
 
     def pull(
         self,
@@ -38,8 +39,20 @@ class Puller:
     ) -> Snapshot:
         """The files, verified, in a folder. `what` says in the job's row what they are.
 
-        A blob that turns out to be damaged is put aside, and fetched again at the next call.
+        No purge takes the repository meanwhile. A blob that turns out to be damaged is put aside, and
+        fetched again at the next call.
         """
+        with self.holds.hold(target.record, f"pulling {target.report.repo}"):
+            return self._pull(target, what, wanted, call, on_progress)
+
+    def _pull(
+        self,
+        target: Target,
+        what: Mapping[str, str],
+        wanted: Iterable[RepoPath],
+        call: Call,
+        on_progress: ProgressCallback | None,
+    ) -> Snapshot:
         paths = sorted(set(wanted))
         moved = 0
         for _ in range(MAX_ROUNDS):
@@ -48,6 +61,7 @@ class Puller:
                 moved += self._fetch(target, what, missing, call, on_progress)
                 continue
             digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
+            self.fetcher.announce(target.record, listing)
             try:
                 linked = self.fetcher.link(listing.repo, listing.commit, digests, call, on_progress)
                 self.fetcher.remember(target.record, linked)

@@ -26,7 +26,7 @@ from modelhub.facts import (
 )
 from modelhub.hub.resolve import LOCAL, Resolver
 from modelhub.hub.serving import Serving
-from modelhub.jobs import JobContext, Jobs
+from modelhub.jobs import Holds, JobContext, Jobs
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import InstanceBook, Registry, StoreKey, Transaction
 from modelhub.store import Store
@@ -50,6 +50,7 @@ class Purger:
     store: Store
     place: StoreKey
     book: InstanceBook = field(repr=False)
+    holds: Holds
 
     def forget(self, ref: ModelRef) -> Forgotten:
         """Take a repository out of every list; its rows and files stay.
@@ -96,6 +97,7 @@ class Purger:
         """
         self.jobs.reap()
         self.book.reap()
+        self.holds.reap()
         ended = self._finish_others(call)
         try:
             record = self._record(ref, forgotten=True)

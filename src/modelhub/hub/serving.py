@@ -1,5 +1,6 @@
 """From a plan to an instance that answers."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from modelhub.facts import Call, Plan, ProgressCallback, Provenance, RepoRecord
@@ -41,12 +42,13 @@ class Serving:
             self._ready.put(asked, ready)
         else:
             self._check_code(target, ready.plan)
-        lease = self.instances.acquire(
-            ready.key,
-            lambda: self.loading.load(ready, how.options, call, on_progress),
-            call,
-            lambda instance: described(ready, instance),
-        )
+        with ExitStack() as held:  # until the row of what was loaded holds it
+            lease = self.instances.acquire(
+                ready.key,
+                lambda: self.loading.load(ready, how.options, call, on_progress, held),
+                call,
+                lambda instance: described(ready, instance),
+            )
         try:
             self._check_code(target, ready.plan)  # again: it may have been long until it was our turn
         except BaseException:

@@ -17,7 +17,7 @@ from modelhub.hub.recorder import Recorder
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
 from modelhub.hub.verify import Verifier
-from modelhub.jobs import Fetcher, Jobs, Syncer
+from modelhub.jobs import Fetcher, Holds, Jobs, Syncer
 from modelhub.registry import InstanceBook, Registry, StoreLedger
 from modelhub.runtimes import Instances, Runtimes
 from modelhub.runtimes.hosts import Hosts
@@ -69,7 +69,8 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     resolver = Resolver(
         registry, jobs, Syncer(registry, store, recipes=recipes.current), sources, settings.offline
     )
-    puller = Puller(resolver, jobs, Fetcher(registry, store, ledger.key), store)
+    holds = Holds(registry, ledger.key)
+    puller = Puller(resolver, jobs, Fetcher(registry, store, ledger.key), store, holds)
     licenses = LicenseGate(settings.license_policy)
     code = CodeGate(registry, puller, licenses)
     hosts = Hosts(settings.host, settings.python)
@@ -80,7 +81,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     answering = Answering(calls, resolver, serving, recorder)
     undo.callback(answering.close)
     verifier = Verifier(resolver, store)
-    purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book)
+    purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book, holds)
     return Rooms(
         registry,
         jobs,

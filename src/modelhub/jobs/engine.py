@@ -109,7 +109,7 @@ class Jobs:
     def reap(self) -> None:
         """Free the jobs of processes of this host that are gone."""
         with self._registry.read() as tx:
-            dead = [job for job in tx.jobs.running() if job.owner and _is_dead(job.owner)]
+            dead = [job for job in tx.jobs.running() if job.owner and is_dead(job.owner)]
         for job in dead:
             with self._registry.begin() as tx:
                 tx.jobs.abandon(job.id, str(job.owner))
@@ -118,7 +118,7 @@ class Jobs:
         """The job once it has ended; `None` when it is free to be taken."""
         log.info("job_waiting", extra={"job_id": job.id})
         while not (job := self.get(job.id)).status.ended:
-            if job.owner and _is_dead(job.owner):
+            if job.owner and is_dead(job.owner):
                 with self._registry.begin() as tx:
                     tx.jobs.abandon(job.id, job.owner)
             with self._registry.read() as tx:
@@ -217,7 +217,7 @@ def _outcome(job: Job) -> JsonDict:
     raise error_from_dict(job.error or JobFailed(f"job {job.id} ended as {job.status}").to_dict())
 
 
-def _is_dead(owner: str) -> bool:
+def is_dead(owner: str) -> bool:
     """Whether the owner was a process of this machine that is gone."""
     host, _, rest = owner.partition(":")
     pid = rest.partition(":")[0]

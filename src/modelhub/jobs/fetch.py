@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from modelhub.errors import FileNotInRepository
+from modelhub.errors import FileNotInRepository, RepositoryNotFound, RevisionNotFound
 from modelhub.facts import (
     Call,
     Progress,
@@ -123,12 +124,48 @@ class Fetcher:
             repo.vendor, repo.name, commit, digests, on_bytes=on_bytes, check=call.check
         )
 
+    def announce(self, record: RepoRecord, listing: RepoListing) -> None:
+        """Write the folder of a commit down before it is made: a purge finds it, whoever dies.
+
+        Raises:
+            RepositoryNotFound: when it was purged meanwhile.
+        """
+        with self.registry.read() as tx:
+            if tx.snapshots.find(record.id, listing.commit, store=self.place) is not None:
+                return
+        path = self.store.snapshot_path(listing.repo.vendor, listing.repo.name, listing.commit)
+        with _purged(listing.repo.id), self.registry.begin() as tx:
+            tx.snapshots.save(record.id, listing.commit, path, (), store=self.place)
+
     def remember(self, record: RepoRecord, linked: Snapshot) -> None:
-        """Note which files a commit's folder holds."""
+        """Note which files a commit's folder holds; it goes if its repository did.
+
+        Raises:
+            RepositoryNotFound: when it was purged meanwhile.
+        """
+        try:
+            with _purged(record.repo.id):
+                self._remember(record, linked)
+        except RepositoryNotFound:
+            self._undo(linked)
+            raise
+
+    def _undo(self, linked: Snapshot) -> None:
+        """Remove a folder that nobody has: its purge did not wait for who stood still for too long."""
+        path = self._relative(linked)
+        with self.registry.read() as tx:
+            taken = tx.removals.has_snapshot(path, self.place)
+        if not taken:
+            self.store.remove_snapshot(path)
+
+    def _relative(self, linked: Snapshot) -> str:
+        return linked.path.relative_to(self.store.root).as_posix()
+
+    def _remember(self, record: RepoRecord, linked: Snapshot) -> None:
         with self.registry.read() as tx:
             before = tx.snapshots.find(record.id, linked.commit, store=self.place)
         if before is None or not set(linked.files) <= set(before.files):
-            relative = linked.path.relative_to(self.store.root).as_posix()
+            relative = self._relative(linked)
             with self.registry.begin() as tx:
                 tx.snapshots.save(record.id, linked.commit, relative, linked.files, store=self.place)
 
@@ -137,3 +174,14 @@ def _file(listing: RepoListing, known: Mapping[str, RepoFile], path: str) -> Rep
     if (file := known.get(path)) is None:
         raise FileNotInRepository(f"{listing.repo.id} at {listing.commit[:12]} has no file {path!r}")
     return file
+
+
+@contextmanager
+def _purged(name: str) -> Iterator[None]:
+    """A commit that is not known any more was purged."""
+    try:
+        yield
+    except RevisionNotFound as error:
+        raise RepositoryNotFound(
+            f"{name} was purged meanwhile", hint="Ask for it again.", field="model"
+        ) from error

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from modelhub.facts import JobKind, JobStatus
@@ -13,6 +13,7 @@ from modelhub.registry.tables import (
     InstanceRow,
     JobRow,
     LeaseArtifactRow,
+    LeaseRepoRow,
     LeaseRow,
     ModelRow,
     RepoFileRow,
@@ -27,17 +28,17 @@ __all__ = ["holders"]
 
 def holders(session: Session, repo: RepoRow, artifacts: Sequence[int]) -> list[str]:
     """A sentence for each; what has died, or let its lease run out, holds nothing."""
-    return [*_loaded(session, repo), *_working(session, repo), *_leased(session, artifacts)]
+    return [
+        *_loaded(session, repo),
+        *_working(session, repo),
+        *_held(session, repo),
+        *_leased(session, artifacts),
+    ]
 
 
 def _loaded(session: Session, repo: RepoRow) -> Iterator[str]:
     """Models of the repository, and models of others that have parts of it."""
-    parts = (
-        select(ComponentRow.model_variant_id)
-        .join(ComponentFileRow, ComponentFileRow.component_id == ComponentRow.id)
-        .join(RepoFileRow, ComponentFileRow.repo_file_id == RepoFileRow.id)
-        .where(RepoFileRow.model_repo_id == repo.id)
-    )
+    parts = _with_parts(repo)
     found = (
         select(InstanceRow)
         .outerjoin(VariantRow, InstanceRow.model_variant_id == VariantRow.id)
@@ -68,6 +69,37 @@ def _working(session: Session, repo: RepoRow) -> Iterator[str]:
             yield f"job {row.id} reads {row.input.get('ref')}"
         elif row.input.get("repo") == repo.model_repo_name:
             yield f"job {row.id} fetches it"
+
+
+def _with_parts(repo: RepoRow) -> Select[int]:
+    """The variants that have files of a repository."""
+    return (
+        select(ComponentRow.model_variant_id)
+        .join(ComponentFileRow, ComponentFileRow.component_id == ComponentRow.id)
+        .join(RepoFileRow, ComponentFileRow.repo_file_id == RepoFileRow.id)
+        .where(RepoFileRow.model_repo_id == repo.id)
+    )
+
+
+def _held(session: Session, repo: RepoRow) -> Iterator[str]:
+    """Who pulls or loads it, or a repository that builds on it."""
+    building = (
+        select(RevisionRow.model_repo_id)
+        .join(ModelRow, ModelRow.revision_id == RevisionRow.id)
+        .join(VariantRow, VariantRow.logical_model_id == ModelRow.id)
+        .where(VariantRow.id.in_(_with_parts(repo)))
+    )
+    found = (
+        select(LeaseRow.owner, LeaseRow.purpose)
+        .join(LeaseRepoRow, LeaseRepoRow.lease_id == LeaseRow.id)
+        .where(
+            or_(LeaseRepoRow.model_repo_id == repo.id, LeaseRepoRow.model_repo_id.in_(building)),
+            LeaseRow.expires_at >= now(session),
+        )
+        .distinct()
+        .order_by(LeaseRow.owner, LeaseRow.purpose)
+    )
+    yield from (f"{owner} is {purpose}" for owner, purpose in session.execute(found))
 
 
 def _leased(session: Session, artifacts: Sequence[int]) -> Iterator[str]:

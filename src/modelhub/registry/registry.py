@@ -19,6 +19,7 @@ from modelhub.registry.calls import Calls
 from modelhub.registry.engine import make_engine, make_reader, parse_url, shown, translate
 from modelhub.registry.events import Events
 from modelhub.registry.jobs import Jobs
+from modelhub.registry.leases import Leases
 from modelhub.registry.models import Models
 from modelhub.registry.removals import Removals
 from modelhub.registry.repos import Repos
@@ -71,6 +72,11 @@ class Transaction:
     def removals(self) -> Removals:
         """Repositories that are purged, and the bytes that go with them."""
         return Removals(self.session, self.events)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Who holds which repository."""
+        return Leases(self.session)
 
     @cached_property
     def approvals(self) -> Approvals:

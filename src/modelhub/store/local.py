@@ -245,6 +245,15 @@ class Store:
             files=linked,
         )
 
+    @staticmethod
+    def snapshot_path(vendor: str, name: str, commit: str) -> str:
+        """Where `link` makes the folder of a commit, below the root.
+
+        Raises:
+            UnsafePath: the repository's name is none.
+        """
+        return f"{layout.SNAPSHOTS}/{layout.snapshot_folder(vendor, name, commit)}"
+
     def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
         """Delete a blob for good, if `confirm` still says so while nobody else vouches for it or links it.
 

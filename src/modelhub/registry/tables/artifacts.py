@@ -125,6 +125,15 @@ class LeaseArtifactRow(Row):
     )
 
 
+class LeaseRepoRow(Row):
+    """A repository under a lease: its rows and its folders stay."""
+
+    __tablename__ = "lease_repo"
+
+    lease_id: Mapped[int] = mapped_column(cascade("lease.id"), primary_key=True)
+    model_repo_id: Mapped[int] = mapped_column(cascade("model_repo.id"), primary_key=True, index=True)
+
+
 class SnapshotRow(Row):
     """A folder of a store that holds files of a revision."""
 
