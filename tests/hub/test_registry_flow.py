@@ -276,7 +276,8 @@ def test_closing_a_hub_stops_what_it_does(make_hub, server):
 
     thread = threading.Thread(target=pull)
     thread.start()
-    while not any(job.done for job in hub.jobs.list(limit=1)):
+    fetching = JobKind.ARTIFACT_DOWNLOAD
+    while not any(job.done and job.kind is fetching for job in hub.jobs.list(limit=1)):
         time.sleep(0.05)
     hub.close()
     thread.join(30)
