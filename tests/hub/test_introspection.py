@@ -220,7 +220,7 @@ def test_code_is_pulled_only_where_the_configuration_asks_for_it(hub, server, ch
     write(asking, {"config.json": config | {"auto_map": {"AutoModelForCausalLM": "modeling_x.X"}}})
     server.push(CHAT, asking)
     report = hub.sync(CHAT)
-    assert [warning.code for warning in report.warnings] == ["code.remote"]
+    assert [warning.code for warning in report.warnings] == ["remote_code"]
     assert [part.name for part in report.models[0].variants[0].components] == [
         "model",
         "tokenizer",

@@ -613,7 +613,7 @@ def test_code_of_the_base_is_allowed_for_the_base_at_that_commit(hub, serve):
     own = {"config.json": json.dumps(config).encode(), "modeling_own.py": b"raise SystemExit\n"}
     commit = serve(BASE, base_files(**own))
     serve(ADAPTER, adapter_files())
-    assert "code.remote" in codes(hub.sync(ADAPTER))
+    assert "remote_code" in codes(hub.sync(ADAPTER))
     (part,) = (part for part in only(hub.inspect(ADAPTER)).variants[0].components if part.name == "code")
     assert (part.repo, part.commit) == (BASE, commit)
     named = f"modelhub allow-code {BASE}@{commit[:12]}"

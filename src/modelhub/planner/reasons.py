@@ -97,16 +97,22 @@ def _merit(pairs: Sequence[Pair], best: Offer, better: Sequence[Passed], wish: W
     preferred = any(each.reason is PassedBy.NOT_PREFERRED for each in better)
     asked = wish.variant or wish.tags
     if not best.fits:
-        return "is the smallest, and does not fit"
+        alone = len(pairs) == 1
+        return "does not fit" if alone else "is the smallest, and does not fit"
     if not best.runtime.usable:
         return "would be the best quality that fits"
     if preferred:
         return "was preferred at registration, and fits"
-    return "was asked for" if asked and len(pairs) == 1 else "is the best quality that fits"
+    if len(pairs) == 1:
+        return "was asked for, and fits" if asked else "is the only variant, and fits"
+    return "is the best quality that fits"
 
 
 def steps(files: Sequence[PlannedFile], best: Offer) -> Iterable[str]:
     """What there is to do."""
+    if not best.fits:
+        lacking = human_bytes(best.memory - best.device.memory_free)
+        yield f"free {lacking} more on {best.device.name}, or take what needs less: it does not fit as it is"
     if not best.runtime.usable:
         yield best.runtime.install or f"install {best.runtime.name}"
     missing = to_fetch(files)

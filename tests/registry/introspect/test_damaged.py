@@ -178,7 +178,7 @@ def test_a_list_of_modules_of_another_shape_makes_no_model(rows):
 def test_code_that_is_asked_for_by_something_else_than_a_name(value):
     found = find(CHAT | {"config.json": LLAMA | {"auto_map": value}})
     assert len(found.models) == 1
-    assert "code.remote" not in codes(found) or value == {"AutoModel": [["a", [1]]]}
+    assert "remote_code" not in codes(found) or value == {"AutoModel": [["a", [1]]]}
     assert any("auto_map" in text for text in told(found))
 
 

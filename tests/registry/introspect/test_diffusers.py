@@ -283,7 +283,7 @@ def test_a_pipelines_own_code_is_a_component():
     files = SMALL | index(_class_name=["pipeline", "SomebodysFluxPipeline"])
     found = find(files | {"pipeline.py": None, "more.py": None}, pipeline_tag="text-to-image")
     (variant,) = only_model(found).variants
-    assert codes(found) == ["code.remote"]
+    assert codes(found) == ["remote_code"]
     assert "(pipeline.py)" in found.warnings[0].text
     assert paths(variant, "code") == ["pipeline.py", "more.py"]
     assert only_model(found).details["pipeline_class"] == "SomebodysFluxPipeline"
@@ -309,7 +309,7 @@ def test_a_pipelines_own_code_is_a_component():
 )
 def test_code_of_a_part_is_pointed_out(files, names):
     found = find(SMALL | files)
-    assert codes(found) == ["code.remote"]
+    assert codes(found) == ["remote_code"]
     assert f"({names})" in found.warnings[0].text
     (variant,) = only_model(found).variants
     here = [path for path in files if path.endswith(".py")]
@@ -323,7 +323,7 @@ def test_code_that_is_in_no_file_of_the_repository_cannot_be_allowed():
         files | {"vae/config.json": {"auto_map": {"AutoModel": "other/repo--x.X"}}},
         pipeline_tag="text-to-image",
     )
-    assert codes(found) == ["code.elsewhere"]
+    assert codes(found) == ["remote_code.elsewhere"]
     assert only_model(found).details["code_elsewhere"] == ["clip_guided", "other/repo"]
 
 

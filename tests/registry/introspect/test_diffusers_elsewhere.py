@@ -148,7 +148,7 @@ def test_of_two_indexes_the_modular_one_adds_what_the_other_lacks():
 def test_blocks_of_the_repositorys_own_are_code():
     blocks = {"auto_map": {"ModularPipelineBlocks": "block.MyBlocks"}}
     found = find(MODULAR | {"modular_config.json": blocks, "block.py": None})
-    assert "code.remote" in codes(found)
+    assert "remote_code" in codes(found)
     (variant,) = only_model(found).variants
     assert paths(variant, "code") == ["block.py"]
 

@@ -256,9 +256,9 @@ def test_a_module_of_somebodys_own_is_code():
     rows = modules("Transformer", "Pooling")
     rows[0]["type"] = "custom_st.Transformer"
     found = find(EMBEDDER | {"modules.json": rows, "custom_st.py": None})
-    assert codes(found) == ["modules.unknown", "code.remote"]
+    assert codes(found) == ["modules.unknown", "remote_code"]
     rows[0]["type"] = "other/repo--custom_st.Transformer"
-    assert codes(find(EMBEDDER | {"modules.json": rows})) == ["modules.unknown", "code.elsewhere"]
+    assert codes(find(EMBEDDER | {"modules.json": rows})) == ["modules.unknown", "remote_code.elsewhere"]
 
 
 def test_a_transformer_without_a_configuration_is_no_model():

@@ -110,7 +110,7 @@ def test_a_vision_model_has_one_and_no_tokenizer():
     (variant,) = model.variants
     assert [part.name for part in variant.components] == ["model", "processor", "code"]
     assert (model.task, model.parameters) == ("image-classification", 1000)
-    assert codes(found) == ["code.remote"]
+    assert codes(found) == ["remote_code"]
 
 
 def test_graphs_have_them_too():

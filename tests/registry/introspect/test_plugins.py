@@ -107,7 +107,7 @@ def test_a_repository_that_it_does_not_know_is_unknown_and_the_plugin_is_named()
     repo = listing(["x.y"], "Tiny")
     found = found_with(guarded(), repo)
     assert codes(found) == ["family.unknown"]
-    assert "modelhub reads: toy." in found.warnings[0].text
+    assert "modelhub reads: toy, and" in found.warnings[0].text
 
 
 def boom(*_):

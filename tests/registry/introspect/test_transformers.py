@@ -379,7 +379,7 @@ def test_code_of_the_repository_is_a_component_of_its_own():
     found = find(CHAT | code | {"config.json": config, "tokenizer_config.json": tokenizer})
     (variant,) = only_model(found).variants
     assert paths(variant, "code") == list(code)
-    assert codes(found) == ["code.remote"]
+    assert codes(found) == ["remote_code"]
     assert "configuration_x.py, modeling_x.py, tokenization_x.py" in found.warnings[0].text
 
 
@@ -391,7 +391,7 @@ def test_without_a_claim_code_is_no_component():
 def test_code_of_another_repository_cannot_be_allowed():
     config = LLAMA | {"auto_map": {"AutoModel": "other/repo--modeling_x.X"}}
     found = find(CHAT | {"config.json": config, "modeling_x.py": None})
-    assert codes(found) == ["code.elsewhere"]
+    assert codes(found) == ["remote_code.elsewhere"]
     assert "other/repo" in found.warnings[0].text
     model = only_model(found)
     assert model.details["code_elsewhere"] == ["other/repo"]
@@ -408,8 +408,8 @@ def test_code_of_another_repository_cannot_be_allowed():
 )
 def test_other_places_where_code_is_asked_for(name, value):
     found = find(CHAT | {name: value})
-    assert "code.remote" in codes(found)
-    text = next(warning.text for warning in found.warnings if warning.code == "code.remote")
+    assert "remote_code" in codes(found)
+    text = next(warning.text for warning in found.warnings if warning.code == "remote_code")
     assert "tokenization_x.py, which is missing" in text
 
 

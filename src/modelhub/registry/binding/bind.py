@@ -28,7 +28,7 @@ OURS = frozenset(
 """Codes of the warnings that binding gives, and takes away."""
 
 _COPIED = (
-    *("code.elsewhere", "code.remote", "format.pickle", "gated"),
+    *("remote_code.elsewhere", "remote_code", "format.pickle", "gated"),
     *("license.conflict", "license.copyleft", "license.noncommercial"),
 )
 

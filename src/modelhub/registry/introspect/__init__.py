@@ -68,7 +68,7 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 7
+READER = 8
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20
@@ -220,7 +220,7 @@ def _unknown(listing: RepoListing, families: Sequence[Family]) -> Findings:
         trust=FROM_NAME,
     )
     known = ", ".join(family.name for family in families)
-    text = f"No model was recognised in its files ({suffixes}). modelhub reads: {known}."
+    text = f"No model was recognised in its files ({suffixes}). modelhub reads: {known}, and what its recipes describe."
     warnings = (RepoWarning(code="family.unknown", text=text), *_pickles(listing))
     return Findings(evidence=(row,), warnings=warnings)
 

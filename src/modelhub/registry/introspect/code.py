@@ -49,13 +49,13 @@ class Code:
             text = (
                 f"It asks to run Python code of its own ({names}); that is refused unless you allow it."
             )
-            yield RepoWarning(code="code.remote", text=text)
+            yield RepoWarning(code="remote_code", text=text)
         if self.elsewhere:
             text = (
                 f"It asks to run Python code of another repository ({', '.join(self.elsewhere)}), which "
                 "no commit of this one pins; that is refused, and cannot be allowed."
             )
-            yield RepoWarning(code="code.elsewhere", text=text)
+            yield RepoWarning(code="remote_code.elsewhere", text=text)
 
 
 def find_code(documents: Documents, folder: str, classes: Iterable[str] = ()) -> Code:
