@@ -20,7 +20,7 @@ from modelhub.errors import (
     RuntimeNotFound,
 )
 from modelhub.facts import JobKind, JobStatus
-from modelhub.jobs import References
+from modelhub.jobs import References, references
 from modelhub.refs import Digest
 from modelhub.store.layout import blob_path
 from tests.formats.build import safetensors
@@ -290,6 +290,19 @@ def test_an_adapter_of_an_adapter_has_the_files_of_all_three(hub, serve):
     ] * 2
     pulled = hub.pull(f"{ADAPTER}:bf16")
     assert [each.repo for each in pulled.others] == [MIDDLE, BASE]
+
+
+def test_one_sync_asks_for_so_many_and_the_next_for_the_rest(hub, server, serve, monkeypatch):
+    monkeypatch.setattr(references, "MAX_SYNCS", 2)
+    names = [f"zoo/base-{number}" for number in range(3)]
+    files = {}
+    for number, name in enumerate(names):
+        serve(name, base_files())
+        files |= {f"{number}/{path}": data for path, data in adapter_files(name).items()}
+    serve(ADAPTER, files)
+    assert base_codes(hub.sync(ADAPTER)) == ["base.unread"]
+    assert {repo.repo.id for repo in hub.repos()} == {ADAPTER, *names[:2]}
+    assert base_codes(hub.sync(ADAPTER)) == []
 
 
 def test_a_chain_that_is_too_long_ends_and_the_next_sync_finds_the_same(hub, serve):

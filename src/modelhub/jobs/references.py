@@ -32,6 +32,9 @@ __all__ = ["MAX_DEPTH", "References", "Sync", "bound"]
 MAX_DEPTH = 4
 """So many repositories may build on each other, one after another."""
 
+MAX_SYNCS = 64
+"""So many are asked for, at most, on account of one; of the rest is told that they were not read."""
+
 Sync = Callable[[ModelRef], object]
 
 _UNREAD = Problem("base.unread", "which was not read yet; sync this repository again")
@@ -117,6 +120,7 @@ class _Walk:
     order: list[Node] = field(default_factory=list)
     problems: dict[Reference, Problem] = field(default_factory=dict)
     seen: set[Node] = field(default_factory=set)
+    asked: int = 0
 
     def visit(self, node: Node, depth: int) -> None:
         if node in self.seen:
@@ -133,7 +137,8 @@ class _Walk:
 
     def _target(self, reference: Reference) -> Node | None:
         found = self._known(reference)
-        if found is None and reference not in self.problems:
+        if found is None and reference not in self.problems and self.asked < MAX_SYNCS:
+            self.asked += 1
             try:
                 self.sync(reference.ref)
             except ModelHubError as error:

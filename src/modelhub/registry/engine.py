@@ -173,6 +173,8 @@ def _notice_end(connection: Any, _record: Any, _proxy: Any) -> None:
     Such a one has something to read, a last message or its end, and one that waits has nothing. To ask
     the server each time would cost as much as a question.
     """
+    if connection.closed:
+        raise InvalidatePoolError
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):

@@ -11,7 +11,17 @@ from tests.formats.build import safetensors
 from .found import codes, only_model, said
 from .repos import CHAT, LLAMA, find, header
 
-BITS = {"F32": 32, "BF16": 16, "F16": 16, "I64": 64, "I32": 32, "I8": 8, "U8": 8, "F8_E4M3": 8}
+BITS = {
+    "F32": 32,
+    "BF16": 16,
+    "F16": 16,
+    "I64": 64,
+    "I32": 32,
+    "U32": 32,
+    "I8": 8,
+    "U8": 8,
+    "F8_E4M3": 8,
+}
 
 
 def tensors(**shapes):
@@ -262,3 +272,32 @@ def test_settings_that_say_nothing(settings):
     model = only_model(packed(settings))
     assert model.details["quantization"] == settings["quant_method"]
     assert "quantization_layout" not in model.details
+
+
+MLX = {"group_size": 64, "bits": 4}
+
+
+@pytest.mark.parametrize(
+    "config", [{"quantization": MLX}, {"quantization": MLX, "quantization_config": MLX}]
+)
+def test_mlx_says_it_under_a_key_of_its_own(config):
+    weights = tensors(
+        a__weight=("U32", 128, 8),  # 128 × 64 in words of eight
+        a__scales=("F16", 128, 1),
+        a__biases=("F16", 128, 1),
+        norm__weight=("F16", 64),
+    )
+    found = find(CHAT | {"config.json": LLAMA | config, "model.safetensors": weights})
+    model = only_model(found)
+    (variant,) = model.variants
+    assert (variant.precision, variant.parameters) == ("int4", 128 * 64 + 64)
+    assert (model.details["quantization"], model.details["quantization_bits"]) == ("mlx", 4)
+
+
+def test_mlx_with_modules_of_their_own_has_no_one_number_of_bits():
+    mixed = {"quantization": MLX | {"model.embed_tokens": {"group_size": 64, "bits": 8}}}
+    weights = tensors(a__weight=("U32", 128, 8), a__scales=("F16", 128, 1))
+    found = find(CHAT | {"config.json": LLAMA | mixed, "model.safetensors": weights})
+    model = only_model(found)
+    assert model.variants[0].parameters is None
+    assert "quantization_bits" not in model.details

@@ -52,7 +52,7 @@ _NAMED = (
 """What a part of a name means, of a dtype or an algorithm; the first that is in it counts."""
 
 _BESIDE = re.compile(
-    r"(?:.*[._])?(?:qzeros|scales|g_idx|SCB|weight_format|absmax|quant_map|nested_absmax|nested_quant_map"
+    r"(?:.*[._])?(?:qzeros|scales|biases|g_idx|SCB|weight_format|absmax|quant_map|nested_absmax|nested_quant_map"
     r"|(?:weight|input|output|activation|k|v|q|prob)_scale(?:_inv|_ub|_2)?"
     r"|(?:weight|input)_(?:zero_point|shape|g_idx|global_scale)|quant_state\.bitsandbytes__\w+)"
 )
@@ -62,6 +62,7 @@ _PACKED = {
     "bitsandbytes": re.compile(r".*\.weight"),
     "compressed-tensors": re.compile(r".*\.weight_packed"),
     "gptq": re.compile(r".*\.qweight"),
+    "mlx": re.compile(r".*\.weight"),
     "modelopt": re.compile(r".*\.weight"),
     "mxfp4": re.compile(r".*_blocks"),
     "fbgemm_fp8": re.compile(r"(?!)"),
@@ -69,7 +70,7 @@ _PACKED = {
 }
 """Of the methods whose numbers can be counted, the tensors that hold several in each element."""
 
-_WORDS = {"I32": 32, "U8": 8}
+_WORDS = {"I32": 32, "U32": 32, "U8": 8}
 
 
 class Packing(NamedTuple):
@@ -133,8 +134,10 @@ def _count(
 
 def _settings(documents: Documents, config: Fields) -> Iterator[tuple[Fields, str]]:
     """Where a repository may say it, and the method where it does not name one."""
-    yield config.object("quantization_config"), ""
+    mlx = config.object("quantization")  # as mlx-lm writes it, alone or once more under the usual key
+    yield config.object("quantization_config"), "mlx" if mlx else ""
     yield config.object("compression_config"), "compressed-tensors"
+    yield mlx, "mlx"
     folder = config.name.rpartition("/")[0]
     beside = f"{folder}/" if folder else ""
     for name, inner, method in (
@@ -169,6 +172,13 @@ def _plain(settings: Fields) -> Read:
     # A setting for a module of its own: then no number of bits holds for all.
     mixed = settings.object("dynamic", "extra_config", "module_quant_configs")
     return _BITS.get(bits or 0), None if mixed else bits, layout
+
+
+def _mlx(settings: Fields) -> Read:
+    """`mlx_lm/utils.py: quantize_model`: `group_size bits mode`, and what is otherwise in a module by its name."""
+    bits = settings.whole("bits")
+    mixed = any(isinstance(value, dict) for value in settings.values.values())
+    return _BITS.get(bits or 0), None if mixed else bits, settings.text("mode")
 
 
 def _bitsandbytes(settings: Fields) -> Read:
@@ -254,6 +264,7 @@ _READERS = {
     "exl3": _exllama,
     "fp_quant": _fp_quant,
     "hqq": _hqq,
+    "mlx": _mlx,
     "modelopt": _modelopt,
     "quanto": _by_weights,
     "quark": _quark,
