@@ -176,6 +176,8 @@ def test_what_is_wished_for_on_the_command_line_is_planned(run, tmp_path):
     assert status == 0
     assert out.splitlines()[-1] == "     rather q4_0, q8_0"
     assert json.loads(run(*here, "plan", MODEL, "--json")[1])["variant"] == "q4_0"
+    run(*here, "register", MODEL, "--quantization-target", "")
+    assert json.loads(run(*here, "plan", MODEL, "--json")[1])["variant"] == "fp16"
 
 
 def test_another_source_is_named_with_the_repository(run, tmp_path, server):

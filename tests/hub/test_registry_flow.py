@@ -52,6 +52,14 @@ def test_register_only_records(hub, server):
     assert [repo.repo.id for repo in hub.repos()] == [MODEL]
 
 
+def test_a_wish_that_is_empty_takes_it_back_and_one_left_out_stays(hub):
+    hub.register(MODEL, task_hints=("chat",), preferred_format="gguf", preferred_precision="q8_0")
+    record = hub.register(MODEL, preferred_format="")
+    assert (record.preferred_format, record.preferred_precision) == (None, "q8_0")
+    record = hub.register(MODEL, preferred_precision="", task_hints=())
+    assert (record.preferred_precision, record.task_hints) == (None, ())
+
+
 def test_sync_reads_headers_and_no_more_of_the_weights(hub, server, zoo_gguf):
     report = hub.sync(MODEL)
     total = sum(path.stat().st_size for path in zoo_gguf.glob("*.gguf"))

@@ -137,16 +137,23 @@ def register(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record a repository, without reading it yet."""
+    """Record a repository, without reading it yet. Again, with other wishes, it replaces those; an empty
+    one ("") takes it back.
+    """
     with common.hub() as hub:
         record = hub.register(
             model,
-            task_hints=tuple(task or ()),
+            task_hints=_wishes(task),
             preferred_format=preferred_format,
             preferred_precision=preferred_precision,
-            quantization_targets=tuple(quantization_target or ()),
+            quantization_targets=_wishes(quantization_target),
         )
     render.repos([record], as_json=as_json)
+
+
+def _wishes(given: list[str] | None) -> tuple[str, ...] | None:
+    """Those that are given; none where an empty one stands among them, which takes all back."""
+    return None if given is None else tuple(given) if all(given) else ()
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """How a verb is to be served: what every verb takes besides its input and its own parameters."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self, TypedDict
 
@@ -131,6 +131,11 @@ def check_request(task: str, request: Request) -> None:
             hint="Make one with the functions of modelhub.tasks.",
             field="request",
         )
+
+
+def each(values: Iterable[str] | None, read: Callable[[str], str]) -> tuple[str, ...] | None:
+    """What `read` makes of each; `None` of `None`."""
+    return None if values is None else tuple(map(read, values))
 
 
 def check_precision(field: str, text: str) -> Precision:

@@ -30,6 +30,7 @@ from modelhub.hub.how import (
     Model,
     Shown,
     check_precision,
+    each,
 )
 from modelhub.hub.upkeep import Upkeep
 from modelhub.hub.wiring import wire
@@ -98,21 +99,27 @@ class Hub(Upkeep):
         self,
         model: Model,
         *,
-        task_hints: tuple[str, ...] = (),
+        task_hints: tuple[str, ...] | None = None,
         preferred_format: str | None = None,
         preferred_precision: str | None = None,
-        quantization_targets: tuple[str, ...] = (),
+        quantization_targets: tuple[str, ...] | None = None,
     ) -> RepoRecord:
-        """Record a repository and return; `sync` reads it. Registering again changes the wishes."""
+        """Record a repository and return; `sync` reads it.
+
+        Registering again replaces the wishes that are given; `""` and `()` take one back.
+
+        Raises:
+            InvalidInput: for an unknown task or precision.
+        """
         precision = preferred_precision and check_precision("preferred_precision", preferred_precision)
         with self._calls.serve():
             return self._resolver.register(
                 ModelRef.parse(model),
-                task_hints=tuple(find_task(task).id for task in task_hints),
+                task_hints=each(task_hints, lambda task: find_task(task).id),
                 preferred_format=preferred_format,
                 preferred_precision=precision,
-                quantization_targets=tuple(
-                    check_precision("quantization_targets", target) for target in quantization_targets
+                quantization_targets=each(
+                    quantization_targets, lambda name: check_precision("quantization_targets", name)
                 ),
             )
 

@@ -32,29 +32,33 @@ class Repos:
         *,
         source_uri: str,
         default_branch: str | None = None,
-        task_hints: Sequence[str] = (),
+        task_hints: Sequence[str] | None = None,
         preferred_format: str | None = None,
         preferred_precision: str | None = None,
-        quantization_targets: Sequence[str] = (),
+        quantization_targets: Sequence[str] | None = None,
     ) -> RepoRecord:
         """The record of `repo`, made if it is new, revived if it was forgotten.
 
-        Of a known one the address and whatever wishes are given replace what was there; what is
-        left out stays. Its spelling stays too: `set_spelling` changes that.
+        Of a known one the address and whatever wishes are given replace what was there: an empty one
+        takes a wish back, and what is left out stays. Its spelling stays too: `set_spelling` changes that.
 
         Raises:
             InvalidInput: for an address that is too long.
         """
         check_indexable(source_uri, "source_uri")
-        given = {
-            "source_uri": source_uri,
-            "default_branch": default_branch,
-            "task_hints": list(task_hints),
+        wishes = {
+            "task_hints": task_hints if task_hints is None else list(task_hints),
             "preferred_format": preferred_format,
             "preferred_precision": preferred_precision,
-            "quantization_targets": list(quantization_targets),
+            "quantization_targets": quantization_targets
+            if quantization_targets is None
+            else list(quantization_targets),
         }
-        given = {name: value for name, value in given.items() if value}
+        place = {"source_uri": source_uri, "default_branch": default_branch}
+        given: dict[str, Any] = {name: value for name, value in place.items() if value}
+        given |= {
+            name: value if value != "" else None for name, value in wishes.items() if value is not None
+        }
         row = self._by_key(repo)
         if row is None:
             # Another process may be inserting the same one now; then this waits and does nothing.
