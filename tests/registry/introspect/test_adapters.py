@@ -130,6 +130,27 @@ def test_several_files_are_several_models():
     assert [model.name for model in find(files, **SD).models] == ["red_style", "blue-style"]
 
 
+def test_files_in_folders_are_known_by_the_names_of_these():
+    found = find(
+        {
+            f"4steps-lora-{version}/{half}_noise_model.safetensors": lora()
+            for version in ("v1", "v2")
+            for half in ("high", "low")
+        }
+        | {"vae/other.safetensors": lora()}
+    )
+    assert [model.name for model in found.models] == [
+        "high_noise_model",
+        "low_noise_model",
+        "4steps-lora-v2-high_noise_model",
+        "4steps-lora-v2-low_noise_model",
+    ]
+    assert [model.variants[0].components[0].folder for model in found.models] == [
+        *["4steps-lora-v1"] * 2,
+        *["4steps-lora-v2"] * 2,
+    ]
+
+
 def test_what_only_claims_to_be_one_is_no_model():
     found = find({"whole.safetensors": header("F16")}, **SD)
     assert found.models == ()

@@ -68,7 +68,7 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 8
+READER = 9
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20

@@ -117,8 +117,9 @@ class _Description:
             stem = place.weights.path.name.removesuffix(place.weights.path.suffix)
             if not place.folder and loose == 1:
                 return [whole]
-            own = place.folder.replace("/", "-") if place.config else stem
-            return [name for name in (plain_name(own), whole) if name]
+            folder = place.folder.replace("/", "-")
+            own = folder if place.config else stem
+            return [name for name in (plain_name(own), plain_name(f"{folder}-{stem}"), whole) if name]
 
         return unique(map(candidates, places))
 

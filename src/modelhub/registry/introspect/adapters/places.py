@@ -47,8 +47,8 @@ class Place:
 def find_places(listing: RepoListing) -> tuple[Place, ...]:
     """The adapters that file names show, those near the root first.
 
-    A file at the root without a configuration beside it may be one for diffusers, if the card or its
-    name says so; its header tells. What training left on the way (`checkpoint-500/`) is none beside
+    A file without a configuration beside it may be one for diffusers, if the card or a name says so; its
+    header tells. What training left on the way (`checkpoint-500/`) is none beside
     the adapter that it became.
     """
     known = listing.by_path
@@ -74,10 +74,16 @@ def holds_whole_model(listing: RepoListing) -> bool:
 
 
 def _claimed(listing: RepoListing) -> Iterable[RepoFile]:
-    """The files at the root that are said to be adapters: by tags all of them, else by their names."""
+    """The files that are said to be adapters: at the root by tags all of them, else by a name, the file's own
+    or that of a folder around it.
+    """
     tags = [tag.lower() for tag in listing.tags]
-    tagged = _TAGS.intersection(tags) or any(tag.startswith(TAG) for tag in tags)
-    return (file for file in _loose(listing) if tagged or "lora" in file.path.name.lower())
+    tagged = bool(_TAGS.intersection(tags)) or any(tag.startswith(TAG) for tag in tags)
+    return (
+        file
+        for file in _loose(listing)
+        if "lora" in file.path.lower() or (tagged and not file.path.folder)
+    )
 
 
 def _with_config(known: Mapping[str, RepoFile], folder: str) -> Place | None:
@@ -91,5 +97,5 @@ def _loose(listing: RepoListing) -> Iterable[RepoFile]:
     for file in listing.files:
         path = file.path
         others = path.name in _NAMES or is_weights(path, TRANSFORMERS) or is_weights(path, DIFFUSERS)
-        if not path.folder and path.suffix == ".safetensors" and not others:
+        if path.suffix == ".safetensors" and not others:
             yield file
