@@ -13,7 +13,9 @@ from modelhub.errors import ModelHubError, error_from_dict
 KINDS = [
     kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, ModelHubError) and kind.__module__ == errors.__name__
+    if isinstance(kind, type)
+    and issubclass(kind, ModelHubError)
+    and kind.__module__.startswith(errors.__name__)
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
@@ -25,7 +27,7 @@ JSON = st.recursive(
 
 
 def tree(kind: type[ModelHubError]) -> set[type[ModelHubError]]:
-    children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    children = [child for child in kind.__subclasses__() if child.__module__.startswith(errors.__name__)]
     return {kind}.union(*map(tree, children))
 
 

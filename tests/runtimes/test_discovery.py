@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelhub.errors import RuntimeBroken, RuntimeConflict, RuntimeNotFound
-from modelhub.runtimes import RuntimeEntry, Runtimes
+from modelhub.facts.plugin import PluginEntry
+from modelhub.runtimes import Runtimes
 from modelhub.runtimes.discovery import GROUP
 from modelhub.runtimes.echo import EchoRuntime
 
@@ -144,7 +145,7 @@ def test_metadata_is_read_once_and_a_runtime_is_made_once() -> None:
 
     runtimes = Runtimes(find)
     assert runtimes.load("echo") is runtimes.load("echo")
-    assert runtimes.installed() == (RuntimeEntry("echo", ECHO, "some-plugin", "1.0"),)
+    assert runtimes.installed() == (PluginEntry("echo", ECHO, "some-plugin", "1.0"),)
     runtimes.views()
     assert len(asked) == 1
 
@@ -304,7 +305,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
 def test_a_plugin_that_is_installed_for_real(install: Callable[[str, str], None]) -> None:
     install("runtime-shout", "")
     runtimes = Runtimes()
-    assert RuntimeEntry("shout", "runtime_shout:Shout", "runtime-shout", "2.1") in runtimes.installed()
+    assert PluginEntry("shout", "runtime_shout:Shout", "runtime-shout", "2.1") in runtimes.installed()
     assert "runtime_shout" not in sys.modules
     assert runtimes.load("shout").name == "shout"
     view = next(view for view in runtimes.views() if view.name == "shout")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from modelhub.errors import InvalidInput, ModelHubError, NotFound
+from modelhub.facts.plugin import PluginEntry
 from modelhub.planner import nearest
 from modelhub.registry.introspect.recipes import (
     MAX_BYTES,
@@ -256,18 +257,17 @@ def _from_path(path: Path) -> tuple[Recipe, ...]:
 def _plugins(points: Iterable[EntryPoint]) -> _Read:
     origins: list[Origin] = []
     problems: list[Problem] = []
-    for point in sorted(points, key=lambda point: (_provider(point), point.name)):
+    for point in sorted(points, key=lambda point: (PluginEntry.of(point).provider, point.name)):
+        entry = PluginEntry.of(point)
         try:
-            origins += [Origin(recipe, _provider(point)) for recipe in _of_plugin(point)]
+            origins += [Origin(recipe, entry.provider) for recipe in _of_plugin(point)]
         # A plugin may do anything when it is imported and called, leaving the interpreter included.
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own; its problem says what
             said = (
                 error.message if isinstance(error, ModelHubError) else f"{type(error).__name__}: {error}"
             )
-            text = f"the recipes {point.name!r} of {_provider(point)} cannot be used: {said}"
-            name = point.dist.name if point.dist else point.name
-            advice = f"Try pip install --upgrade {name}, or pip uninstall {name}."
-            problems.append(Problem(_provider(point), text, advice))
+            text = f"the recipes {entry.name!r} of {entry.provider} cannot be used: {said}"
+            problems.append(Problem(entry.provider, text, entry.advice))
     return _Read(tuple(origins), tuple(problems))
 
 
@@ -284,10 +284,6 @@ def _of_plugin(point: EntryPoint) -> Iterator[Recipe]:
     files = sorted(each for each in path.iterdir() if _is_recipe(each.name)) if path.is_dir() else [path]
     for each in files[:MAX_FILES]:
         yield from _from_path(each)
-
-
-def _provider(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else "unknown 0"
 
 
 def _merged(plugins: _Read, own: list[Origin], problems: list[Problem]) -> _Read:

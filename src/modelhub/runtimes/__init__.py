@@ -11,7 +11,7 @@ from modelhub.runtimes.base import (
     Support,
 )
 from modelhub.runtimes.devices import devices, find_device
-from modelhub.runtimes.discovery import RuntimeEntry, Runtimes
+from modelhub.runtimes.discovery import Runtimes
 from modelhub.runtimes.instances import InstanceKey, Instances, InstanceState, Lease, SharedParts
 from modelhub.runtimes.serial import SerialInstance
 from modelhub.runtimes.turn import Say
@@ -29,7 +29,6 @@ __all__ = [
     "Lease",
     "Parts",
     "Runtime",
-    "RuntimeEntry",
     "Runtimes",
     "Say",
     "SerialInstance",

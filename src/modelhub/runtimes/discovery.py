@@ -8,30 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
 
 from modelhub.errors import RuntimeBroken, RuntimeConflict, RuntimeNotFound, RuntimeProblem
 from modelhub.facts import RuntimeView
+from modelhub.facts.plugin import PluginEntry, removals
 from modelhub.runtimes.base import API_VERSION, Runtime
 from modelhub.runtimes.elsewhere import There, ask
 
 GROUP = "modelhub.runtimes"
 
 FindEntryPoints = Callable[[], Iterable[EntryPoint]]
-
-
-class RuntimeEntry(NamedTuple):
-    """A runtime as its distribution's metadata announces it. `value` is `module:class`."""
-
-    name: str
-    value: str
-    distribution: str
-    version: str
-
-    @property
-    def provider(self) -> str:
-        """The distribution with its version, for people."""
-        return f"{self.distribution} {self.version}"
 
 
 def _installed_entry_points() -> Iterable[EntryPoint]:
@@ -61,9 +47,9 @@ class Runtimes:
         self._loaded: dict[str, Runtime] = {}
         self._there: dict[str, There] | None = None
 
-    def installed(self) -> tuple[RuntimeEntry, ...]:
+    def installed(self) -> tuple[PluginEntry, ...]:
         """Every announced runtime, by name. Imports none; a name may appear more than once."""
-        return tuple(_entry(point) for points in self._by_name().values() for point in points)
+        return tuple(PluginEntry.of(point) for points in self._by_name().values() for point in points)
 
     def load(self, name: str) -> Runtime:
         """The runtime of that name, ready to be asked. Its engine is not imported.
@@ -105,7 +91,7 @@ class Runtimes:
             if self._found is None:
                 found: dict[str, tuple[EntryPoint, ...]] = {}
                 for point in sorted(
-                    self._find(), key=lambda point: (point.name, _entry(point).provider)
+                    self._find(), key=lambda point: (point.name, PluginEntry.of(point).provider)
                 ):
                     found[point.name] = (*found.get(point.name, ()), point)
                 self._found = found
@@ -116,7 +102,7 @@ class Runtimes:
         if not points:
             raise self._unknown(name)
         if len(points) > 1:
-            raise _conflict(name, [_entry(point) for point in points])
+            raise _conflict(name, [PluginEntry.of(point) for point in points])
         return points[0]
 
     def _unknown(self, name: str) -> RuntimeNotFound:
@@ -163,9 +149,7 @@ class Runtimes:
     def _described_there(self, runtime: Runtime, there: There) -> RuntimeView:
         pip = f"{self._python} -m"
         if there.problem:
-            upgrade = (
-                f"{pip} pip install --upgrade {_entry(self._entry_point(runtime.name)).distribution}"
-            )
+            upgrade = f"{pip} pip install --upgrade {PluginEntry.of(self._entry_point(runtime.name)).distribution}"
             return _view(
                 runtime, f"is not to be had: {self._python} {there.problem}", there.install or upgrade
             )
@@ -198,19 +182,13 @@ def _view(runtime: Runtime, reason: str = "", install: str = "") -> RuntimeView:
     )
 
 
-def _entry(point: EntryPoint) -> RuntimeEntry:
-    dist = point.dist
-    distribution, version = (dist.name, dist.version) if dist else ("unknown", "0")
-    return RuntimeEntry(point.name, point.value, distribution, version)
-
-
-def _conflict(name: str, entries: list[RuntimeEntry]) -> RuntimeConflict:
+def _conflict(name: str, entries: list[PluginEntry]) -> RuntimeConflict:
     providers = " and ".join(entry.provider for entry in entries)
-    removals = " or ".join(f"pip uninstall {entry.distribution}" for entry in entries)
+    commands = removals(entries)
     return RuntimeConflict(
         f"several distributions provide a runtime named {name!r}: {providers}",
-        hint=f"Keep one of them: {removals}.",
-        install=removals,
+        hint=f"Keep one of them: {commands}.",
+        install=commands,
     )
 
 
@@ -255,10 +233,9 @@ def _failed(how: str, error: BaseException) -> str:
 
 
 def _broken(point: EntryPoint, what: str) -> RuntimeBroken:
-    entry = _entry(point)
-    upgrade = f"pip install --upgrade {entry.distribution}"
+    entry = PluginEntry.of(point)
     return RuntimeBroken(
         f"the runtime {entry.name!r} of {entry.provider} {what}",
-        hint=f"Try {upgrade}, or pip uninstall {entry.distribution}.",
-        install=upgrade,
+        hint=entry.advice,
+        install=entry.upgrade,
     )

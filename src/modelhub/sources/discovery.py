@@ -8,9 +8,9 @@ cannot be used breaks only its own use.
 import threading
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
 
 from modelhub.errors import InvalidReference, ModelHubError, SourceError
+from modelhub.facts.plugin import PluginEntry, removals
 from modelhub.sources.base import API_VERSION, Source
 from modelhub.sources.names import nearest
 
@@ -25,20 +25,6 @@ _BUILT_IN = {
 _ALIASES = {"hf": "huggingface", "file": "local"}
 
 FindEntryPoints = Callable[[], Iterable[EntryPoint]]
-
-
-class SourceEntry(NamedTuple):
-    """A source as its distribution's metadata announces it. `value` is `module:class`."""
-
-    name: str
-    value: str
-    distribution: str
-    version: str
-
-    @property
-    def provider(self) -> str:
-        """The distribution with its version, for people."""
-        return f"{self.distribution} {self.version}".strip()
 
 
 def _installed_entry_points() -> Iterable[EntryPoint]:
@@ -63,10 +49,10 @@ class Sources:
         self._token = token
         self._find = find
         self._lock = threading.RLock()
-        self._found: dict[str, tuple[SourceEntry, ...]] | None = None
+        self._found: dict[str, tuple[PluginEntry, ...]] | None = None
         self._made: dict[str, Source] = {}
 
-    def installed(self) -> tuple[SourceEntry, ...]:
+    def installed(self) -> tuple[PluginEntry, ...]:
         """Every announced source, by name. Imports none; a name may appear more than once."""
         return tuple(entry for entries in self._by_name().values() for entry in entries)
 
@@ -99,7 +85,7 @@ class Sources:
         for source in made.values():
             source.close()
 
-    def _make(self, entry: SourceEntry) -> Source:
+    def _make(self, entry: PluginEntry) -> Source:
         kind = _load(entry)
         if entry.value == _BUILT_IN["huggingface"]:
             from modelhub.sources.huggingface import HuggingFaceSource
@@ -112,11 +98,11 @@ class Sources:
         except Exception as error:
             raise _broken(entry, f"cannot be made: {type(error).__name__}: {error}") from error
 
-    def _by_name(self) -> dict[str, tuple[SourceEntry, ...]]:
+    def _by_name(self) -> dict[str, tuple[PluginEntry, ...]]:
         with self._lock:
             if self._found is None:
                 announced = {
-                    SourceEntry(name, value, "modelhub", "") for name, value in _BUILT_IN.items()
+                    PluginEntry(name, value, "modelhub", "") for name, value in _BUILT_IN.items()
                 }
                 announced |= {_announced(point) for point in self._find()} - announced
                 self._found = {}
@@ -124,7 +110,7 @@ class Sources:
                     self._found[entry.name] = (*self._found.get(entry.name, ()), entry)
             return self._found
 
-    def _entry(self, name: str) -> SourceEntry:
+    def _entry(self, name: str) -> PluginEntry:
         found = self._by_name()
         entries = found.get(name, ())
         if name in _ALIASES:
@@ -145,14 +131,13 @@ class Sources:
         )
 
 
-def _announced(point: EntryPoint) -> SourceEntry:
+def _announced(point: EntryPoint) -> PluginEntry:
     if point.value == _BUILT_IN.get(point.name):
-        return SourceEntry(point.name, point.value, "modelhub", "")
-    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "0")
-    return SourceEntry(point.name, point.value, distribution, version)
+        return PluginEntry(point.name, point.value, "modelhub", "")
+    return PluginEntry.of(point)
 
 
-def _load(entry: SourceEntry) -> type[Source]:
+def _load(entry: PluginEntry) -> type[Source]:
     try:
         found = EntryPoint(entry.name, entry.value, GROUP).load()
     # A plugin may do anything at import, leaving the interpreter included.
@@ -178,22 +163,19 @@ def _wrong(found: object, name: str) -> str:
     return ""
 
 
-def _conflict(name: str, entries: tuple[SourceEntry, ...]) -> SourceError:
-    removals = " or ".join(
-        f"pip uninstall {entry.distribution}" for entry in entries if entry.distribution != "modelhub"
-    )
+def _conflict(name: str, entries: tuple[PluginEntry, ...]) -> SourceError:
+    commands = removals(entry for entry in entries if entry.distribution != "modelhub")
     return SourceError(
         f"several distributions provide a source named {name!r}: "
         + " and ".join(entry.provider for entry in entries),
-        hint=f"Keep one of them: {removals}.",
-        install=removals,
+        hint=f"Keep one of them: {commands}.",
+        install=commands,
     )
 
 
-def _broken(entry: SourceEntry, what: str) -> SourceError:
-    upgrade = f"pip install --upgrade {entry.distribution}"
+def _broken(entry: PluginEntry, what: str) -> SourceError:
     return SourceError(
         f"the source {entry.name!r} of {entry.provider} {what}",
-        hint=f"Try {upgrade}, or pip uninstall {entry.distribution}.",
-        install=upgrade,
+        hint=entry.advice,
+        install=entry.upgrade,
     )

@@ -20,7 +20,7 @@ from modelhub.registry.introspect.base import (
 )
 from modelhub.registry.introspect.cards import card_warnings
 from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
-from modelhub.registry.introspect.discovery import IntrospectorEntry, Introspectors
+from modelhub.registry.introspect.discovery import Introspectors
 from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.files import classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
@@ -53,7 +53,6 @@ __all__ = [
     "Fields",
     "Findings",
     "Introspector",
-    "IntrospectorEntry",
     "Introspectors",
     "Metadata",
     "Sister",
@@ -163,8 +162,7 @@ def _undamaged(listing: RepoListing, metadata: Metadata) -> RepoListing:
     if not metadata.damaged:
         return listing
     files = tuple(file for file in listing.files if file.path not in metadata.damaged)
-    known = {name: getattr(listing, name) for name in RepoListing.model_fields}
-    return RepoListing(**known | {"files": files})
+    return listing.model_copy(update={"files": files})
 
 
 def _damage(metadata: Metadata) -> Iterator[RepoWarning]:

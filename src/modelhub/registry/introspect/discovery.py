@@ -7,32 +7,18 @@ import threading
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
 
 from modelhub.errors import IntrospectorBroken
+from modelhub.facts.plugin import PluginEntry, removals
 from modelhub.registry.introspect.base import Family
 from modelhub.registry.introspect.guarded import Guarded, Unusable
 from modelhub.registry.introspect.plugin import API_VERSION, Introspector
 
-__all__ = ["GROUP", "IntrospectorEntry", "Introspectors"]
+__all__ = ["GROUP", "Introspectors"]
 
 GROUP = "modelhub.introspectors"
 
 FindEntryPoints = Callable[[], Iterable[EntryPoint]]
-
-
-class IntrospectorEntry(NamedTuple):
-    """An introspector as its distribution's metadata announces it. `value` is `module:class`."""
-
-    name: str
-    value: str
-    distribution: str
-    version: str
-
-    @property
-    def provider(self) -> str:
-        """The distribution with its version, for people."""
-        return f"{self.distribution} {self.version}"
 
 
 def _installed_entry_points() -> Iterable[EntryPoint]:
@@ -52,10 +38,10 @@ class Introspectors:
         self._own = frozenset(own)
         self._find = find
         self._lock = threading.RLock()
-        self._found: dict[str, tuple[IntrospectorEntry, ...]] | None = None
+        self._found: dict[str, tuple[PluginEntry, ...]] | None = None
         self._families: tuple[Family, ...] | None = None
 
-    def installed(self) -> tuple[IntrospectorEntry, ...]:
+    def installed(self) -> tuple[PluginEntry, ...]:
         """Every announced introspector, by name. Imports none; a name may appear more than once."""
         return tuple(entry for entries in self._by_name().values() for entry in entries)
 
@@ -108,21 +94,16 @@ class Introspectors:
         except IntrospectorBroken as error:
             return error
 
-    def _by_name(self) -> dict[str, tuple[IntrospectorEntry, ...]]:
+    def _by_name(self) -> dict[str, tuple[PluginEntry, ...]]:
         with self._lock:
             if self._found is None:
                 self._found = {}
-                for entry in sorted({_entry(point) for point in self._find()}):
+                for entry in sorted({PluginEntry.of(point) for point in self._find()}):
                     self._found[entry.name] = (*self._found.get(entry.name, ()), entry)
             return self._found
 
 
-def _entry(point: EntryPoint) -> IntrospectorEntry:
-    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "0")
-    return IntrospectorEntry(point.name, point.value, distribution, version)
-
-
-def _make(entry: IntrospectorEntry) -> Introspector:
+def _make(entry: PluginEntry) -> Introspector:
     try:
         found = EntryPoint(entry.name, entry.value, GROUP).load()
         # A plugin may do anything at import, leaving the interpreter included.
@@ -146,24 +127,23 @@ def _wrong(made: object, name: str) -> str:
     return "" if own == name else f"calls itself {own!r:.60}, and its entry point {name!r}"
 
 
-def _title(entry: IntrospectorEntry) -> str:
+def _title(entry: PluginEntry) -> str:
     return f"The introspector {entry.name!r} of {entry.provider}"
 
 
-def _conflict(entries: tuple[IntrospectorEntry, ...], *, own: bool) -> IntrospectorBroken:
+def _conflict(entries: tuple[PluginEntry, ...], *, own: bool) -> IntrospectorBroken:
     providers = [*(["modelhub itself"] if own else []), *(entry.provider for entry in entries)]
-    removals = " or ".join(f"pip uninstall {entry.distribution}" for entry in entries)
+    commands = removals(entries)
     return IntrospectorBroken(
         f"Several provide an introspector named {entries[0].name!r}: {' and '.join(providers)}",
-        hint=f"Keep one of them: {removals}.",
-        install=removals,
+        hint=f"Keep one of them: {commands}.",
+        install=commands,
     )
 
 
-def _broken(entry: IntrospectorEntry, what: str) -> IntrospectorBroken:
-    upgrade = f"pip install --upgrade {entry.distribution}"
+def _broken(entry: PluginEntry, what: str) -> IntrospectorBroken:
     return IntrospectorBroken(
         f"{_title(entry)} {what}",
-        hint=f"Try {upgrade}, or pip uninstall {entry.distribution}.",
-        install=upgrade,
+        hint=entry.advice,
+        install=entry.upgrade,
     )
