@@ -24,10 +24,11 @@ What holds at every moment, whatever dies (the tests do their worst to each line
 A blob's use is cheap the second time, because the ledger has a proof of it: see `store.proof`.
 """
 
+from modelhub.store.base import Level, Store
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.layout import LinkMode
 from modelhub.store.ledger import FileLedger
-from modelhub.store.local import Level, Store
+from modelhub.store.local import LocalStore
 from modelhub.store.ports import Ledger
 
-__all__ = ["ByteStream", "Expected", "FileLedger", "Ledger", "Level", "LinkMode", "Store"]
+__all__ = ["ByteStream", "Expected", "FileLedger", "Ledger", "Level", "LinkMode", "LocalStore", "Store"]

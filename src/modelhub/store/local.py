@@ -6,12 +6,13 @@ import stat as modes
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
 from modelhub.facts import BlobRecord, BlobState, Snapshot
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
+from modelhub.store.base import DAY, Level, Store, known_level
 from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, READ, Check, FsOps, OnBytes, Watch, discard, opened, read_all
@@ -23,18 +24,9 @@ from modelhub.store.snapshots import Snapshots
 
 _log = logging.getLogger("modelhub.store")
 
-Level = Literal["proof", "full", "off"]
-_LEVELS = ("proof", "full", "off")
-_DAY = 86_400.0
 
-
-class Store:
-    """Blobs under a root folder, with a ledger that remembers what was proven of them.
-
-    Safe to share between threads; several processes may use one root with one ledger. Callbacks:
-    `on_bytes(count)` is told of every chunk that was received or hashed, in bytes; `check()` is
-    called between chunks and may raise to stop the work.
-    """
+class LocalStore(Store, schemes=("", "file")):
+    """Blobs under a folder of this machine."""
 
     def __init__(self, folders: Folders, ledger: Ledger, *, clock: Clock, host: str) -> None:
         self._folders = folders
@@ -54,14 +46,6 @@ class Store:
         clock: Clock = time.time_ns,
         host: str | None = None,
     ) -> Self:
-        """The store at `place`, a folder or `file:///folder`, made when it is missing.
-
-        `clock` gives nanoseconds since 1970; `host` names the machine in proofs. What writers that
-        died more than a day ago left in `tmp` is removed.
-
-        Raises:
-            StoreUnavailable: another scheme; a folder that cannot be made, read or written.
-        """
         folders = Folders(root_of(place), ops or FsOps())
         store = cls(folders, ledger, clock=clock, host=host or host_id())
         try:
@@ -73,20 +57,16 @@ class Store:
 
     @property
     def root(self) -> Path:
-        """The store's folder."""
         return self._folders.root
 
     @property
     def uri(self) -> str:
-        """The store's folder as `file:///…`."""
         return self.root.as_uri()
 
     def free(self) -> int | None:
-        """Free bytes of its file system; `None` where that does not say."""
         return self._folders.free()
 
     def path(self, digest: Digest) -> Path:
-        """Where the blob is, or would be."""
         return self.root / layout.blob_path(digest)
 
     def put(
@@ -97,15 +77,6 @@ class Store:
         on_bytes: OnBytes | None = None,
         check: Check | None = None,
     ) -> BlobRecord:
-        """Take all bytes of `stream`; they get their name only if they are the promised ones.
-
-        Bytes that are here already are compared and not stored again.
-
-        Raises:
-            IntegrityError: other bytes, fewer or more than promised; nothing is kept.
-            StoreFull: before the first byte when `expect.size` does not fit, else when it happens.
-            StoreUnavailable: the folder cannot be written.
-        """
         started = time.monotonic()
         watch = Watch.of(on_bytes, check)
         self._refuse_too_big(expect)
@@ -127,30 +98,14 @@ class Store:
             raise self._folders.full(expect.name, expect.size)
 
     def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
-        """The records of those that are here, by one query and a look at each file.
-
-        A file that is gone is recorded as missing; one that has come back, as present.
-        """
         return self._blobs.find(digests)
 
-    def present(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Those that are here; see `find`."""
-        return frozenset(self.find(digests))
-
     def known(self, digests: Iterable[Digest]) -> frozenset[Digest]:
-        """Those whose file is here, right or wrong, and those that were here once."""
         wanted = frozenset(digests)
         remembered = frozenset(self._ledger.find(wanted))
         return remembered | {one for one in wanted - remembered if self._blobs.look(one) is not None}
 
     def read(self, digest: Digest, limit: int) -> bytes:
-        """The bytes of a small blob, hashed as they are read.
-
-        Raises:
-            InvalidInput: it has more than `limit` bytes.
-            ArtifactNotFound: it is not here.
-            IntegrityError: it held other bytes, and is in quarantine now.
-        """
         with self._blobs.reading(digest) as fd, self._folders.errors("read", digest):
             size = self._ops.fstat(fd).st_size
             if size > limit:
@@ -173,21 +128,7 @@ class Store:
         on_bytes: OnBytes | None = None,
         check: Check | None = None,
     ) -> Mapping[Digest, BlobRecord]:
-        """The records of blobs that are right.
-
-        `proof`: by one query and a look at each file; a blob without a proof that holds is hashed, and
-        its proof renewed. `full`: every blob is hashed. `off`: what is on record is believed.
-
-        Raises:
-            IntegrityError: some held other bytes; they are in quarantine now. `details["digests"]`
-                names all that must be fetched again, missing ones too.
-            ArtifactNotFound: some are not here (`details["digests"]`).
-            StoreUnavailable: one cannot be read.
-        """
-        if level not in _LEVELS:
-            raise InvalidInput(
-                f"level must be one of {', '.join(_LEVELS)}, not {level!r}", field="level"
-            )
+        known_level(level)
         wanted = tuple(dict.fromkeys(digests))
         known = self._ledger.find(wanted)
         good: dict[Digest, BlobRecord] = {}
@@ -222,16 +163,6 @@ class Store:
         on_bytes: OnBytes | None = None,
         check: Check | None = None,
     ) -> Snapshot:
-        """Verify `files` and make or extend the snapshot folder so that it has them.
-
-        What is right already is left alone, what is wrong is replaced, other files stay; every
-        file appears whole or not at all. How each hangs together with its blob is in `.files`.
-
-        Raises:
-            IntegrityError, ArtifactNotFound: as `verify`.
-            UnsafePath: two of the names collide, or the repository's name is none.
-            StoreFull, StoreUnavailable
-        """
         folder = layout.snapshot_folder(vendor, name, commit)
         check_tree(files)
         records = self.verify(files.values(), level, on_bytes=on_bytes, check=check)
@@ -245,37 +176,13 @@ class Store:
             files=linked,
         )
 
-    @staticmethod
-    def snapshot_path(vendor: str, name: str, commit: str) -> str:
-        """Where `link` makes the folder of a commit, below the root.
-
-        Raises:
-            UnsafePath: the repository's name is none.
-        """
-        return f"{layout.SNAPSHOTS}/{layout.snapshot_folder(vendor, name, commit)}"
-
     def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
-        """Delete a blob for good, if `confirm` still says so while nobody else vouches for it or links it.
-
-        Whether it is gone now. The ledger is not told: whoever knows that nothing needs the blob does.
-
-        Raises:
-            StoreUnavailable
-        """
         return remove_blob(self._folders, self._blobs, digest, confirm)
 
     def remove_snapshot(self, path: str) -> bool:
-        """Remove a snapshot's folder, `snapshots/<vendor>/<name>/<commit>`; whether it was there.
-
-        Blobs stay.
-
-        Raises:
-            StoreUnavailable, UnsafePath
-        """
         return remove_folder(self._folders, RepoPath(path))
 
-    def sweep(self, older_than: float = _DAY) -> int:
-        """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many."""
+    def sweep(self, older_than: float = DAY) -> int:
         before = self._clock() - int(older_than * 1e9)
         with self._folders.errors("sweep", layout.TMP):
             return sum(
@@ -308,14 +215,7 @@ class Store:
         return True
 
     def close(self) -> None:
-        """Give back the folders that are held open; the store cannot be used after it."""
         self._folders.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def _together(failures: list[ModelHubError]) -> ModelHubError:

@@ -21,8 +21,8 @@ import pytest
 from modelhub.errors import ArtifactNotFound, Cancelled, IntegrityError, InvalidInput
 from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest, RepoPath
+from modelhub.store.base import Store
 from modelhub.store.intake import Expected
-from modelhub.store.local import Store
 
 COMMIT = "c0ffee" * 6 + "c0de"
 

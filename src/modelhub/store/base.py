@@ -1,0 +1,232 @@
+"""What every store can do, wherever its bytes lie."""
+
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from modelhub.errors import InvalidInput, StoreUnavailable
+from modelhub.facts import BlobRecord, Snapshot
+from modelhub.refs import Digest, RepoPath
+from modelhub.store import layout
+from modelhub.store.blobs import Clock
+from modelhub.store.fsops import Check, FsOps, OnBytes
+from modelhub.store.intake import ByteStream, Expected
+from modelhub.store.ports import Ledger
+
+Level = Literal["proof", "full", "off"]
+_LEVELS = ("proof", "full", "off")
+DAY = 86_400.0
+
+
+class Store(ABC):
+    """Blobs under their digests, with a ledger that remembers what was proven of them.
+
+    Safe to share between threads; several processes may use one place with one ledger. Callbacks:
+    `on_bytes(count)` is told of every chunk that was received or hashed, in bytes; `check()` is
+    called between chunks and may raise to stop the work.
+
+    A subclass names the `schemes` of the places that it opens; `""` is a path.
+    """
+
+    _by_scheme: ClassVar[dict[str, type["Store"]]] = {}
+
+    def __init_subclass__(cls, *, schemes: Collection[str] = (), **rest: object) -> None:
+        super().__init_subclass__(**rest)
+        Store._by_scheme.update(dict.fromkeys(schemes, cls))
+
+    @classmethod
+    def open(
+        cls,
+        place: str | os.PathLike[str],
+        ledger: Ledger,
+        *,
+        ops: FsOps | None = None,
+        clock: Clock = time.time_ns,
+        host: str | None = None,
+    ) -> "Store":
+        """The store at `place`, a folder or `file:///folder`, made when it is missing.
+
+        `clock` gives nanoseconds since 1970; `host` names the machine in proofs. What writers that
+        died more than a day ago left in `tmp` is removed.
+
+        Raises:
+            StoreUnavailable: another scheme; a folder that cannot be made, read or written.
+        """
+        scheme = scheme_of(place)
+        if (kind := cls._by_scheme.get(scheme)) is None:
+            reason = f"it is on {scheme}://"
+            raise StoreUnavailable(
+                f"the store {str(place)!r} cannot be used: {reason}",
+                hint="These stores work: a folder, or file:///folder.",
+                store=str(place),
+                reason=reason,
+            )
+        return kind.open(place, ledger, ops=ops, clock=clock, host=host)
+
+    @property
+    @abstractmethod
+    def root(self) -> Path:
+        """The folder of this host that has snapshots and the files that they link."""
+
+    @property
+    @abstractmethod
+    def uri(self) -> str:
+        """Where the store is, as `scheme://…`."""
+
+    @abstractmethod
+    def free(self) -> int | None:
+        """Free bytes of its file system; `None` where that does not say."""
+
+    @abstractmethod
+    def path(self, digest: Digest) -> Path:
+        """Where the blob is, or would be."""
+
+    @abstractmethod
+    def put(
+        self,
+        stream: ByteStream,
+        *,
+        expect: Expected,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> BlobRecord:
+        """Take all bytes of `stream`; they get their name only if they are the promised ones.
+
+        Bytes that are here already are compared and not stored again.
+
+        Raises:
+            IntegrityError: other bytes, fewer or more than promised; nothing is kept.
+            StoreFull: before the first byte when `expect.size` does not fit, else when it happens.
+            StoreUnavailable: the folder cannot be written.
+        """
+
+    @abstractmethod
+    def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
+        """The records of those that are here, by one query and a look at each file.
+
+        A file that is gone is recorded as missing; one that has come back, as present.
+        """
+
+    def present(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Those that are here; see `find`."""
+        return frozenset(self.find(digests))
+
+    @abstractmethod
+    def known(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Those whose file is here, right or wrong, and those that were here once."""
+
+    @abstractmethod
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """The bytes of a small blob, hashed as they are read.
+
+        Raises:
+            InvalidInput: it has more than `limit` bytes.
+            ArtifactNotFound: it is not here.
+            IntegrityError: it held other bytes, and is in quarantine now.
+        """
+
+    @abstractmethod
+    def verify(
+        self,
+        digests: Iterable[Digest],
+        level: Level = "proof",
+        *,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Mapping[Digest, BlobRecord]:
+        """The records of blobs that are right.
+
+        `proof`: by one query and a look at each file; a blob without a proof that holds is hashed, and
+        its proof renewed. `full`: every blob is hashed. `off`: what is on record is believed.
+
+        Raises:
+            IntegrityError: some held other bytes; they are in quarantine now. `details["digests"]`
+                names all that must be fetched again, missing ones too.
+            ArtifactNotFound: some are not here (`details["digests"]`).
+            StoreUnavailable: one cannot be read.
+        """
+
+    @abstractmethod
+    def link(
+        self,
+        vendor: str,
+        name: str,
+        commit: str,
+        files: Mapping[RepoPath, Digest],
+        *,
+        level: Level = "proof",
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Snapshot:
+        """Verify `files` and make or extend the snapshot folder so that it has them.
+
+        What is right already is left alone, what is wrong is replaced, other files stay; every
+        file appears whole or not at all. How each hangs together with its blob is in `.files`.
+
+        Raises:
+            IntegrityError, ArtifactNotFound: as `verify`.
+            UnsafePath: two of the names collide, or the repository's name is none.
+            StoreFull, StoreUnavailable
+        """
+
+    @staticmethod
+    def snapshot_path(vendor: str, name: str, commit: str) -> str:
+        """Where `link` makes the folder of a commit, below the root.
+
+        Raises:
+            UnsafePath: the repository's name is none.
+        """
+        return f"{layout.SNAPSHOTS}/{layout.snapshot_folder(vendor, name, commit)}"
+
+    @abstractmethod
+    def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
+        """Delete a blob for good, if `confirm` still says so while nobody else vouches for it or links it.
+
+        Whether it is gone now. The ledger is not told: whoever knows that nothing needs the blob does.
+
+        Raises:
+            StoreUnavailable
+        """
+
+    @abstractmethod
+    def remove_snapshot(self, path: str) -> bool:
+        """Remove a snapshot's folder, `snapshots/<vendor>/<name>/<commit>`; whether it was there.
+
+        Blobs stay.
+
+        Raises:
+            StoreUnavailable, UnsafePath
+        """
+
+    @abstractmethod
+    def sweep(self, older_than: float = DAY) -> int:
+        """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what is held open; the store cannot be used after it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def scheme_of(place: str | os.PathLike[str]) -> str:
+    """The scheme before `://` in small letters; `""` for a path."""
+    scheme, colon, _ = os.fspath(place).partition("://")
+    return scheme.lower() if colon and isinstance(place, str) else ""
+
+
+def known_level(level: str) -> None:
+    """Refuse what is no `Level`.
+
+    Raises:
+        InvalidInput
+    """
+    if level not in _LEVELS:
+        raise InvalidInput(f"level must be one of {', '.join(_LEVELS)}, not {level!r}", field="level")
