@@ -4,6 +4,7 @@ Every reader refuses with `FormatError` what is damaged, lying or hostile, befor
 time or memory (rows 3, 9, 10 and 20 of the threat table in docs/explanation/security.md).
 """
 
+from modelhub.formats.claims import PICKLE_SUFFIXES, check_claim
 from modelhub.formats.gguf import (
     HEAD_BYTES,
     ArraySummary,
@@ -22,10 +23,14 @@ from modelhub.formats.safetensors import (
     read_index,
     read_safetensors,
 )
-from modelhub.formats.sniff import Content, sniff
+from modelhub.formats.sniff import ARCHIVES, RUNS_CODE, SNIFF_BYTES, Content, sniff
 
 __all__ = [
+    "ARCHIVES",
     "HEAD_BYTES",
+    "PICKLE_SUFFIXES",
+    "RUNS_CODE",
+    "SNIFF_BYTES",
     "ArraySummary",
     "Content",
     "GGUFHeader",
@@ -37,6 +42,7 @@ __all__ = [
     "SafetensorsHeader",
     "SafetensorsTensor",
     "TablePlace",
+    "check_claim",
     "read_gguf",
     "read_gguf_table",
     "read_index",

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelhub.facts import Call, Plan, ProgressCallback, Snapshot
 from modelhub.hub.code import CodeGate
+from modelhub.hub.contents import ContentGate
 from modelhub.hub.hindrances import check_room
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.places import Place, place_of, places
@@ -29,6 +30,7 @@ class Loading:
     runtimes: Runtimes
     instances: Instances
     hosts: Hosts
+    contents: ContentGate = field(default_factory=ContentGate)
 
     def pull(
         self,
@@ -97,6 +99,7 @@ class Loading:
         Raises:
             RepositoryNotFound: when it was purged since it was planned.
             LicenseRefused, StoreFull: as by `pull`.
+            FormatError: for a file that is not what its name says; no engine has seen it.
         """
         plan = ready.plan
         assert plan.runtime is not None
@@ -104,6 +107,7 @@ class Loading:
         pulled = self._pull(ready.target, plan, call, on_progress)
         homes = {part.name: place_of(ready.target.report, part) for part in plan.components}
         roots = {name: pulled[place].path for name, place in homes.items() if place in pulled}
+        self.contents.admit(plan, roots)
         allowed = self.gate.admit(ready.target, plan, pulled)
         bundle = Bundle(plan.model, plan.choice, roots, code_allowed=allowed)
         runtime = self.runtimes.load(plan.runtime)

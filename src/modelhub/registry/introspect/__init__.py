@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import islice
 
 from modelhub.facts import Evidence, Model, RepoFile, RepoListing, RepoWarning
+from modelhub.formats import PICKLE_SUFFIXES
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect.adapters import AdaptersFamily
 from modelhub.registry.introspect.base import (
@@ -72,8 +73,6 @@ READER = 9
 
 MAX_DAMAGED = 20
 """Of how many damaged weight files is told."""
-
-PICKLES = (".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth")
 
 FAMILIES: tuple[Family, ...] = (
     DiffusersFamily(),
@@ -224,7 +223,7 @@ def _unknown(listing: RepoListing, families: Sequence[Family]) -> Findings:
 
 
 def _pickles(listing: RepoListing) -> Iterator[RepoWarning]:
-    first = next((file.path for file in listing.files if file.path.suffix in PICKLES), None)
+    first = next((file.path for file in listing.files if file.path.suffix in PICKLE_SUFFIXES), None)
     if first:
         text = f"{first} may be a pickle, which can run code when it is loaded. modelhub loads none."
         yield RepoWarning(code="format.pickle", text=text)
