@@ -218,3 +218,30 @@ def test_a_licence_policy_is_a_text_or_a_policy():
     with pytest.raises(InvalidInput, match="MODELHUB_LICENSE_POLICY") as caught:
         Settings.from_env({"MODELHUB_LICENSE_POLICY": "commercial"})
     assert caught.value.details["field"] == "license_policy"
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("50MB/s", 50_000_000), ("1.5 MiB/s", 1_572_864), ("300k", 300_000), ("2GB", 2 * 10**9), ("7", 7)],
+)
+def test_a_bandwidth_is_read(text, rate):
+    assert Settings.from_env({"MODELHUB_BANDWIDTH": text}).bandwidth == rate
+    assert Settings(bandwidth=rate).bandwidth == rate
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("MODELHUB_BANDWIDTH", "fast"),
+        ("MODELHUB_BANDWIDTH", "0"),
+        ("MODELHUB_BANDWIDTH", "-5MB/s"),
+        ("MODELHUB_MAX_CONNECTIONS", "0"),
+        ("MODELHUB_MAX_CONNECTIONS_PER_HOST", "many"),
+        ("MODELHUB_XET", "perhaps"),
+    ],
+)
+def test_a_bad_limit_is_refused_by_its_name(variable, text):
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_env({variable: text})
+    assert variable in caught.value.hint
+    assert text in caught.value.message

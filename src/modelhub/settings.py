@@ -25,13 +25,23 @@ _FROM_ENV = {
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
     "recipes": ("MODELHUB_RECIPES",),
     "hf_endpoint": ("HF_ENDPOINT",),
+    "max_connections": ("MODELHUB_MAX_CONNECTIONS",),
+    "max_connections_per_host": ("MODELHUB_MAX_CONNECTIONS_PER_HOST",),
+    "bandwidth": ("MODELHUB_BANDWIDTH",),
+    "xet": ("MODELHUB_XET",),
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
-_SHOWN = frozenset({"home", "offline", "host", "python", "recipes"})
+_SHOWN = frozenset({"home", "offline", "host", "python", "recipes"}) | {
+    "max_connections",
+    "max_connections_per_host",
+    "xet",
+}
 """Settings whose values an error may show: the others may hold a password."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
+_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmg]i?)?b?(?:/s)?")
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
 class Settings(BaseModel):
@@ -45,7 +55,9 @@ class Settings(BaseModel):
     refused, as a `LicensePolicy` or its text (none by default); `recipes` is the folder of your own
     recipes (one in `home` by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
-    stays anonymous). The environment is read by `from_env` alone.
+    stays anonymous). Of the network, a process takes at most `max_connections` connections, of them
+    `max_connections_per_host` to one host, and `bandwidth` bytes a second (no limit by default; a text
+    such as `50MB/s` will do); `xet` lets hf-xet fetch what the hub keeps so. The environment is read by `from_env` alone.
 
     Raises:
         InvalidInput: naming the setting, what came and what would do.
@@ -63,6 +75,10 @@ class Settings(BaseModel):
     recipes: Path
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: SecretStr | None = None
+    max_connections: int = Field(default=32, ge=1, le=1024)
+    max_connections_per_host: int = Field(default=16, ge=1, le=1024)
+    bandwidth: int | None = None
+    xet: bool = True
 
     def __init__(self, /, **given: Any) -> None:
         values = {name: value for name, value in given.items() if value is not None}
@@ -72,6 +88,8 @@ class Settings(BaseModel):
         values["recipes"] = _folder("recipes", values.get("recipes", home / "recipes"))
         values["store"] = _store_uri(values.get("store", home / "store"))
         values["license_policy"] = LicensePolicy.parse(values.get("license_policy", ""))
+        if "bandwidth" in values:
+            values["bandwidth"] = _rate(values["bandwidth"])
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -147,6 +165,15 @@ def _folder(name: str, given: object) -> Path:
         raise _refused(name, f"{text!r:.80} is not UTF-8") from None
     except RuntimeError as error:  # `~nobody`
         raise _refused(name, f"{text!r:.80} cannot be found: {error}") from None
+
+
+def _rate(given: object) -> int:
+    """Bytes a second, from a number or a text such as `50MB/s`."""
+    match = _RATE.fullmatch(str(given).strip().lower()) if not isinstance(given, bool) else None
+    rate = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    if rate < 1:
+        raise _refused("bandwidth", f"{given!r:.40} is no number of bytes a second, such as 50MB/s")
+    return rate
 
 
 def _store_uri(store: object) -> str:

@@ -27,6 +27,7 @@
     │   ├── SchemaMismatch                  an old (or newer) database schema
     │   └── IntrospectorBroken              a plugin that cannot be imported
     ├── SourceError
+    │   ├── SourceChanged                   a file that became another while it was read
     │   ├── SourceUnavailable               the remote cannot be reached
     │   └── Offline                         the call would have opened a socket
     ├── RuntimeProblem
@@ -90,6 +91,7 @@ __all__ = [
     "RuntimeNotInstalled",
     "RuntimeProblem",
     "SchemaMismatch",
+    "SourceChanged",
     "SourceError",
     "SourceUnavailable",
     "StoreError",
@@ -242,6 +244,12 @@ class SourceError(ModelHubError):
     """The source answered something that modelhub cannot use."""
 
     code = "source_error"
+
+
+class SourceChanged(SourceError):
+    """A file of the source became another one while it was read."""
+
+    code = "source_changed"
 
 
 class SourceUnavailable(SourceError, ConnectionError):

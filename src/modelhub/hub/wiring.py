@@ -55,7 +55,11 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
     undo.callback(store.close)
     token = settings.hf_token
     sources = Sources(
-        endpoint=settings.hf_endpoint, token=None if token is None else token.get_secret_value()
+        endpoint=settings.hf_endpoint,
+        token=None if token is None else token.get_secret_value(),
+        max_connections=settings.max_connections,
+        max_connections_per_host=settings.max_connections_per_host,
+        bandwidth=settings.bandwidth,
     )
     undo.callback(sources.close)
     recorder = Recorder(registry)

@@ -7,6 +7,7 @@ leave this room.
 
 from modelhub.registry.adapters import StoreLedger
 from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.claims import FetchClaims
 from modelhub.registry.instances import InstanceBook
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.models import Models
@@ -17,6 +18,7 @@ from modelhub.registry.search import ModelQuery, Search
 from modelhub.registry.snapshots import SnapshotRecord, Snapshots
 
 __all__ = [
+    "FetchClaims",
     "InstanceBook",
     "Jobs",
     "ModelQuery",

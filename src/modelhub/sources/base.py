@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import ClassVar, Protocol
 
+from modelhub.errors import Cancelled
 from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.refs import ModelRef
 
@@ -22,6 +23,27 @@ class ByteStream(Protocol):
     """Bytes that arrive. `readinto` fills a buffer from the left and gives the count, 0 at the end."""
 
     def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+class Reader(Protocol):
+    """Opens ranges of one file, all of the same version of it. Safe to use from several threads."""
+
+    @property
+    def whole_only(self) -> bool:
+        """Whether the place has shown that it gives files from their start only."""
+        ...
+
+    def open(self, start: int, end: int | None) -> AbstractContextManager[ByteStream]:
+        """The bytes `start` to `end`, as `Source.open`.
+
+        Raises:
+            SourceChanged: when the place has another version of the file by now.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End every wait of `open` and of what it gave: they raise `Cancelled`, from here on too."""
+        ...
 
 
 class Source(ABC):
@@ -72,6 +94,13 @@ class Source(ABC):
             IntegrityError, SourceError: when the file is no longer the one of the listing.
         """
 
+    def reader(self, listing: RepoListing, file: RepoFile) -> Reader:
+        """What fetches `file` in ranges, several at once. Asks nobody yet.
+
+        By default it calls `open`; a source whose calls may wait for long should do better.
+        """
+        return _PlainReader(self, listing, file)
+
     def uri(self, ref: ModelRef) -> str:
         """What `describe(ref).source_uri` will be for a repository spelled so. Asks nobody.
 
@@ -82,3 +111,21 @@ class Source(ABC):
 
     def close(self) -> None:  # noqa: B027 - most sources keep nothing open
         """Give back connections."""
+
+
+class _PlainReader:
+    """Ranges by `Source.open`. What waits there is not woken; it ends when it next comes back."""
+
+    whole_only = False
+
+    def __init__(self, source: Source, listing: RepoListing, file: RepoFile) -> None:
+        self._source, self._listing, self._file = source, listing, file
+        self._stopped = False
+
+    def open(self, start: int, end: int | None) -> AbstractContextManager[ByteStream]:
+        if self._stopped:
+            raise Cancelled("the transfer was stopped")
+        return self._source.open(self._listing, self._file, start, end)
+
+    def stop(self) -> None:
+        self._stopped = True

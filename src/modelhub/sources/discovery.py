@@ -34,8 +34,9 @@ def _installed_entry_points() -> Iterable[EntryPoint]:
 class Sources:
     """The sources of this Python environment, each made when it is first used and then kept.
 
-    `endpoint` and `token` are for the Hugging Face hub, as `HuggingFaceSource` takes them. `find`
-    gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
+    `endpoint` and `token` are for the Hugging Face hub, as `HuggingFaceSource` takes them;
+    the numbers of
+    connections, and `bandwidth` in bytes a second, are what this process keeps to with it. `find` gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
     """
 
     def __init__(
@@ -43,10 +44,14 @@ class Sources:
         *,
         endpoint: str | None = None,
         token: str | None = None,
+        max_connections: int | None = None,
+        max_connections_per_host: int | None = None,
+        bandwidth: int | None = None,
         find: FindEntryPoints = _installed_entry_points,
     ) -> None:
         self._endpoint = endpoint
         self._token = token
+        self._limits = (max_connections, max_connections_per_host, bandwidth)
         self._find = find
         self._lock = threading.RLock()
         self._found: dict[str, tuple[PluginEntry, ...]] | None = None
@@ -89,8 +94,10 @@ class Sources:
         kind = _load(entry)
         if entry.value == _BUILT_IN["huggingface"]:
             from modelhub.sources.huggingface import HuggingFaceSource
+            from modelhub.sources.transport import Transport, shared_limits
 
-            return HuggingFaceSource(self._endpoint, self._token)
+            transport = Transport(limits=shared_limits(*self._limits))
+            return HuggingFaceSource(self._endpoint, self._token, transport=transport)
         try:
             return kind()
         except ModelHubError:

@@ -57,6 +57,18 @@ class StoreRow(Row):
     updated_at: Mapped[Updated]
 
 
+class FetchClaimRow(Row):
+    """That somebody fetches some bytes into a store, until when; by the database's clock."""
+
+    __tablename__ = "fetch_claim"
+
+    store_id: Mapped[int] = mapped_column(cascade("store.id"), primary_key=True)
+    sha256: Mapped[Sha256] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(index=True)
+    host: Mapped[str]
+    expires_at: Mapped[datetime]
+
+
 class ArtifactLocationRow(Row):
     """An artifact in a store: its state there, its path under the store's root.
 

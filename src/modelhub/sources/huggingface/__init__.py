@@ -7,9 +7,10 @@ whether it may be asked at all.
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, Literal
 from urllib.parse import quote
 
@@ -39,7 +40,7 @@ from modelhub.sources.huggingface.tree import (
     unusable,
 )
 from modelhub.sources.names import nearest
-from modelhub.sources.transport import Address, Request, Stream, Transport, redact
+from modelhub.sources.transport import Address, Request, Stop, Stream, Transport, Version, redact
 
 LOG = logging.getLogger(__name__)
 
@@ -131,29 +132,35 @@ class HuggingFaceSource(Source):
             return b""
         data = bytearray(end - start)
         view, done = memoryview(data), 0
-        with self._stream(listing, file, start, end) as stream:
+        with self._stream(listing, file, start, end, Version(), Stop()) as stream:
             while done < len(data) and (count := stream.readinto(view[done:])):
                 done += count
         return bytes(view[:done])
 
-    @contextmanager
     def open(
         self, listing: RepoListing, file: RepoFile, start: int = 0, end: int | None = None
-    ) -> Iterator[ByteStream]:
-        end = None if end is None or end >= file.size else end
-        if start >= (file.size if end is None else end):
-            yield _Nothing()
-            return
-        with self._stream(listing, file, start, end) as stream:
-            yield stream
+    ) -> AbstractContextManager[ByteStream]:
+        return self.reader(listing, file).open(start, end)
+
+    def reader(self, listing: RepoListing, file: RepoFile) -> "HubReader":
+        return HubReader(file, partial(self._stream, listing, file))
 
     def close(self) -> None:
         self._transport.close()
 
-    def _stream(self, listing: RepoListing, file: RepoFile, start: int, end: int | None) -> Stream:
+    def _stream(
+        self,
+        listing: RepoListing,
+        file: RepoFile,
+        start: int,
+        end: int | None,
+        version: Version,
+        stop: Stop,
+    ) -> Stream:
         asked, token = self._asked(listing.repo.id, listing.commit, file.path)
         path = f"{quote(asked.repo)}/resolve/{listing.commit}/{quote(file.path)}"
-        stream = self._transport.stream(self._request(path, asked, token), start, end)
+        request = replace(self._request(path, asked, token), stop=stop)
+        stream = self._transport.stream(request, start, end, version)
         if stream.total not in (None, file.size):
             stream.close()
             raise IntegrityError(
@@ -310,6 +317,33 @@ def _next_request(request: Request, address: Address) -> Request:
     if request.address.origin.scheme == "https" and address.origin.scheme == "http":
         raise unusable(str(request.address), f"its next page is at {address.origin}, without encryption")
     return replace(request, address=address, headers={})
+
+
+class HubReader:
+    """Ranges of a file of the hub, all of the version that the first answer was of."""
+
+    def __init__(self, file: RepoFile, ask: Callable[[int, int | None, Version, Stop], Stream]) -> None:
+        self._file = file
+        self._ask = ask
+        self._version = Version()
+        self._stop = Stop()
+
+    @property
+    def whole_only(self) -> bool:
+        return self._version.ranged is False
+
+    @contextmanager
+    def open(self, start: int, end: int | None) -> Iterator[ByteStream]:
+        size = self._file.size
+        end = None if end is None or end >= size else end
+        if start >= (size if end is None else end):
+            yield _Nothing()
+            return
+        with self._ask(start, end, self._version, self._stop) as stream:
+            yield stream
+
+    def stop(self) -> None:
+        self._stop.set()
 
 
 class _Nothing:

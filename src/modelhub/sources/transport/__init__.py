@@ -26,20 +26,26 @@ from modelhub.sources.transport.address import Address, Origin, redact
 from modelhub.sources.transport.answer import Answer
 from modelhub.sources.transport.bounded import ANSWER_SECONDS, BoundedResponse, EndlessError
 from modelhub.sources.transport.connections import Connection, Pool
+from modelhub.sources.transport.limits import Limits, shared_limits
 from modelhub.sources.transport.retry import RETRY_STATUS, RetryPolicy, Transient, retry_after
-from modelhub.sources.transport.stream import Stream
+from modelhub.sources.transport.stop import Stop
+from modelhub.sources.transport.stream import Stream, Version
 
 __all__ = [
     "Address",
+    "Limits",
     "Origin",
     "Page",
     "Refusal",
     "Request",
     "RetryPolicy",
+    "Stop",
     "Stream",
     "Transport",
+    "Version",
     "plain_error",
     "redact",
+    "shared_limits",
 ]
 
 LOG = logging.getLogger(__name__)
@@ -75,13 +81,15 @@ def plain_error(refusal: Refusal) -> ModelHubError:
 class Request:
     """What to get. `headers` go to the origin of `address` alone; `refused` names its refusals.
 
-    `secrets` are texts that a server might repeat; they are blotted out of what it says.
+    `secrets` are texts that a server might repeat; they are blotted out of what it says. `stop` ends its
+    waits.
     """
 
     address: Address
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     refused: Callable[[Refusal], ModelHubError] = plain_error
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    stop: Stop = field(default_factory=Stop, repr=False)
 
     def __post_init__(self) -> None:
         # http.client would refuse it too, with the value in its message.
@@ -121,22 +129,36 @@ class Transport:
         retry: RetryPolicy | None = None,
         context: ssl.SSLContext | None = None,
         proxies: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._answer_timeout = answer_timeout
         self.retry = retry or RetryPolicy()
-        self._pool = Pool(connect_timeout, read_timeout, context=context, proxies=proxies)
+        self._limits = limits or Limits()
+        self._pool = Pool(
+            connect_timeout, read_timeout, context=context, proxies=proxies, limits=self._limits
+        )
 
-    def stream(self, request: Request, start: int = 0, end: int | None = None) -> Stream:
-        """The bytes `start` to `end` (exclusive; the file's end if `None`).
+    def stream(
+        self,
+        request: Request,
+        start: int = 0,
+        end: int | None = None,
+        version: Version | None = None,
+    ) -> Stream:
+        """The bytes `start` to `end` (exclusive; the file's end if `None`), of `version` alone.
 
         Raises:
             SourceUnavailable: when it cannot be reached, or keeps failing.
+            SourceChanged: when the server has another version of the file.
             SourceError: for an answer that is not what was asked for.
             ModelHubError: what `request.refused` makes of a refusal.
         """
-        return Stream(
-            lambda first, last: self._ranged(request, first, last), self.retry, start=start, end=end
-        )
+        one = version or Version()
+
+        def ask(first: int, last: int | None) -> Answer:
+            return self._ranged(request, first, last, one)
+
+        return Stream(ask, self.retry, request.stop, one, start=start, end=end)
 
     def page(self, request: Request, limit: int) -> Page:
         """A whole body of at most `limit` bytes.
@@ -145,7 +167,7 @@ class Transport:
             SourceError: when it is longer, and as `stream`.
         SourceUnavailable: when an attempt takes longer than `answer_timeout`; there is no other then.
         """
-        return self.retry.run(lambda: self._page(request, limit))
+        return self.retry.run(lambda: self._page(request, limit), request.stop)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -166,12 +188,18 @@ class Transport:
         link = _next_link(answer.headers.get_all("Link") or [])
         return Page(answer.address, body, answer.address.join(link) if link else None)
 
-    def _ranged(self, request: Request, start: int, end: int | None) -> Answer:
-        span = f"bytes={start}-{'' if end is None else end - 1}"
-        answer = self._follow(request, {"Range": span} if start or end is not None else {})
+    def _ranged(self, request: Request, start: int, end: int | None, version: Version) -> Answer:
+        headers = {}
+        if start or end is not None:
+            headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+            if version.etag is not None:
+                headers["If-Range"] = version.etag
+        answer = self._follow(request, headers)
         answer.release()
         try:
+            version.agree(answer, ranged=bool(headers))
             answer.align(start, end)
+            version.agree_on_size(answer)
         except BaseException:
             answer.close()
             raise
@@ -182,7 +210,7 @@ class Transport:
         address, private = request.address, request.headers
         until = time.monotonic() + self._answer_timeout
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._exchange(address, {**_headers(), **headers, **private}, until)
+            answer = self._exchange(address, {**_headers(), **headers, **private}, until, request.stop)
             if answer.status not in _REDIRECTS:
                 return _accepted(answer, request)
             answer.drain()
@@ -196,9 +224,11 @@ class Transport:
             hint="The server is set up wrongly.",
         )
 
-    def _exchange(self, address: Address, headers: Mapping[str, str], until: float) -> Answer:
+    def _exchange(
+        self, address: Address, headers: Mapping[str, str], until: float, stop: Stop
+    ) -> Answer:
         try:
-            connection, raw = self._send(address, headers, until)
+            connection, raw = self._send(address, headers, until, stop)
         except ModelHubError:
             raise
         except EndlessError as error:
@@ -212,28 +242,33 @@ class Transport:
             raise unavailable(address.origin, error) from error
         except (OSError, HTTPException) as error:
             raise Transient(unavailable(address.origin, error)) from error
-        return Answer(address, connection, raw, self._pool.give)
+        return Answer(address, connection, raw, self._pool.give, self._limits, stop)
 
     def _send(
-        self, address: Address, headers: Mapping[str, str], until: float
+        self, address: Address, headers: Mapping[str, str], until: float, stop: Stop
     ) -> tuple[Connection, BoundedResponse]:
-        connection = self._pool.take(address.origin)
+        connection = self._pool.take(address.origin, stop)
         try:
-            return connection, connection.get(address, headers, until)
+            return connection, _get(connection, address, headers, until, stop)
         except ConnectionError:
             # The server may close an idle connection just as it is used again; that is no failure.
-            connection.close()
             if not connection.reused:
                 raise
-        except BaseException:
-            connection.close()
-            raise
-        connection = self._pool.take(address.origin, fresh=True)
-        try:
-            return connection, connection.get(address, headers, until)
-        except BaseException:
-            connection.close()
-            raise
+        connection = self._pool.take(address.origin, stop, fresh=True)
+        return connection, _get(connection, address, headers, until, stop)
+
+
+def _get(
+    connection: Connection, address: Address, headers: Mapping[str, str], until: float, stop: Stop
+) -> BoundedResponse:
+    """Ask; the connection is closed when that fails."""
+    try:
+        stop.add(connection)
+        return connection.get(address, headers, until)
+    except BaseException:
+        stop.discard(connection)
+        connection.close()
+        raise
 
 
 def unavailable(origin: Origin, error: BaseException) -> SourceUnavailable:

@@ -9,7 +9,9 @@ from modelhub.errors import SourceError, SourceUnavailable
 from modelhub.sources.transport.address import Address
 from modelhub.sources.transport.bounded import BoundedResponse, EndlessError
 from modelhub.sources.transport.connections import Connection
+from modelhub.sources.transport.limits import Limits
 from modelhub.sources.transport.retry import Transient
+from modelhub.sources.transport.stop import Stop
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _SKIP = 256 * 1024
@@ -37,6 +39,8 @@ class Answer:
         connection: Connection,
         raw: BoundedResponse,
         give: Callable[[Connection], None],
+        limits: Limits,
+        stop: Stop,
     ) -> None:
         self.address = address
         self.status = raw.status
@@ -45,6 +49,8 @@ class Answer:
         self._connection = connection
         self._raw = raw
         self._give = give
+        self._limits = limits
+        self._stop = stop
         self._left = raw.length
         self._closed = False
 
@@ -78,7 +84,7 @@ class Answer:
         if not want:
             return 0
         try:
-            count = self._raw.readinto(buffer[:want])
+            count = self._raw.readinto(buffer[: self._limits.portion(want)])
         except EndlessError as error:
             raise self._broken(str(error)).error from error
         except (OSError, HTTPException) as error:
@@ -87,7 +93,14 @@ class Answer:
             raise self._broken(f"{self._left} bytes are missing")
         if self._left is not None:
             self._left -= count
+        self._limits.spend(count, self._stop)
         return count
+
+    @property
+    def etag(self) -> str | None:
+        """The strong validator of the version that it is of (RFC 9110 §8.8.3); weak ones say too little."""
+        value = (self.headers.get("ETag") or "").strip()
+        return value if re.fullmatch(r'"[\x21\x23-\x7e]{1,256}"', value) else None
 
     def read(self, limit: int) -> bytes:
         """The rest of the body, at most `limit` bytes."""
@@ -112,6 +125,7 @@ class Answer:
         if self._closed:
             return
         self._closed = True
+        self._stop.discard(self._connection)
         # http.client does not mark an empty body as read.
         whole = (self._raw.isclosed() or self._raw.length == 0) and not self._raw.will_close
         self._raw.close()

@@ -19,6 +19,11 @@ MAX_HEAD = 256 << 10
 """Bytes of a head, interim answers included. Real ones have a few thousand."""
 
 
+SLOWEST = 1024
+"""Bytes a second below which, over `SLOW_SECONDS` of waiting, a body has stalled."""
+SLOW_SECONDS = 30.0
+
+
 class EndlessError(OSError):
     """An answer that took its time, or more bytes than a head has. Not worth another attempt."""
 
@@ -49,6 +54,7 @@ class _Bounded(RawIOBase):
         self._raw = raw
         self._silence = sock.gettimeout()
         self._until: float | None = until
+        self._waited, self._came = 0.0, 0
         self.left: int | None = MAX_HEAD
 
     def readable(self) -> bool:
@@ -57,7 +63,7 @@ class _Bounded(RawIOBase):
     def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
         if self.left is not None and self.left <= 0:
             raise EndlessError(f"the head of its answer is longer than {MAX_HEAD:,} bytes")
-        count = self._raw.readinto(buffer) if self._until is None else self._in_time(buffer, self._until)
+        count = self._flowing(buffer) if self._until is None else self._in_time(buffer, self._until)
         if self.left is not None:
             self.left -= count or 0
         return count
@@ -70,6 +76,18 @@ class _Bounded(RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+    def _flowing(self, buffer: "WriteableBuffer") -> int | None:
+        """Bytes of a body. Only the time that the other side takes counts, not that of who reads."""
+        began = time.monotonic()
+        count = self._raw.readinto(buffer)
+        self._waited += time.monotonic() - began
+        self._came += count or 0
+        if self._waited >= SLOW_SECONDS:
+            if self._came < SLOWEST * self._waited:
+                raise TimeoutError(f"fewer than {SLOWEST} bytes a second came")
+            self._waited, self._came = 0.0, 0
+        return count
 
     def _in_time(self, buffer: "WriteableBuffer", until: float) -> int | None:
         time_left = until - time.monotonic()

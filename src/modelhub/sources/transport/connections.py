@@ -1,5 +1,6 @@
 """Connections: kept open per origin, through a proxy where the system says so."""
 
+import logging
 import select
 import socket
 import ssl
@@ -7,7 +8,7 @@ import sys
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from http.client import HTTPConnection, HTTPSConnection
@@ -17,6 +18,10 @@ from urllib.request import getproxies, proxy_bypass
 from modelhub.errors import SourceUnavailable
 from modelhub.sources.transport.address import Address, Origin, redact
 from modelhub.sources.transport.bounded import BoundedResponse
+from modelhub.sources.transport.limits import Limits
+from modelhub.sources.transport.stop import Stop
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Connection:
     proxy: Proxy | None
     reused: bool = False
     idle_since: float = 0.0
+    left: Callable[[], None] | None = None
 
     def get(self, address: Address, headers: Mapping[str, str], until: float) -> BoundedResponse:
         """Send a GET and read the answer's head; all of it must be there by `until`."""
@@ -57,6 +63,23 @@ class Connection:
 
     def close(self) -> None:
         self.raw.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """It is not in use any more. Safe to call twice."""
+        left, self.left = self.left, None
+        if left is not None:
+            left()
+
+    def abort(self) -> None:
+        """End the waits of the thread that uses it; for another thread."""
+        if (sock := self.raw.sock) is None:
+            return
+        try:
+            # Not that of a TLS socket, which would change it under the one who reads.
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        except OSError as error:
+            LOG.debug("%s was closed already: %s", self.origin, error)
 
     def _target(self, address: Address) -> str:
         # A proxy is asked for the whole address, unless there is a tunnel through it.
@@ -82,26 +105,39 @@ class Pool:
         *,
         context: ssl.SSLContext | None = None,
         proxies: Mapping[str, str] | None = None,
-        idle_per_origin: int = 8,
+        limits: Limits | None = None,
+        idle_per_origin: int = 16,
         idle_seconds: float = 60.0,
     ) -> None:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._given_context = context
         self._proxies = proxies
+        self._limits = limits or Limits()
         self._idle_per_origin = idle_per_origin
         self._idle_seconds = idle_seconds
         self._idle: dict[Origin, list[Connection]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
-    def take(self, origin: Origin, *, fresh: bool = False) -> Connection:
-        """An open connection; a new one if `fresh`.
+    def take(self, origin: Origin, stop: Stop, *, fresh: bool = False) -> Connection:
+        """An open connection; a new one if `fresh`. Waits for its turn where the limits say so.
 
         Raises:
             OSError: when there is no way to the origin.
             SourceUnavailable: when the configured proxy is not an HTTP proxy.
+            Cancelled: when `stop` comes while it waits.
         """
+        self._limits.enter(origin, stop)
+        try:
+            connection = self._take(origin, fresh=fresh)
+        except BaseException:
+            self._limits.leave(origin)
+            raise
+        connection.left = partial(self._limits.leave, origin)
+        return connection
+
+    def _take(self, origin: Origin, *, fresh: bool) -> Connection:
         while not fresh and (connection := self._pop(origin)):
             if connection.is_alive and time.monotonic() - connection.idle_since < self._idle_seconds:
                 connection.reused = True
@@ -112,6 +148,7 @@ class Pool:
     def give(self, connection: Connection) -> None:
         """Take back a connection whose answer was read to its end."""
         connection.idle_since = time.monotonic()
+        connection.leave()
         with self._lock:
             idle = self._idle.setdefault(connection.origin, [])
             if not self._closed and len(idle) < self._idle_per_origin:

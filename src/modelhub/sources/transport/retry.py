@@ -18,6 +18,7 @@ from tenacity import (
 )
 
 from modelhub.errors import ModelHubError
+from modelhub.sources.transport.stop import Stop
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)
@@ -45,26 +46,41 @@ class RetryPolicy:
 
     `attempts` counts the first one. Waits are in seconds: about `first_wait`, then twice as much
     each time up to `longest_backoff`. A server that asks for more than `longest_wait` is not asked again.
+    `sleep` waits in place of the one who is asked to stop.
     """
 
     attempts: int = 4
     first_wait: float = 0.5
     longest_backoff: float = 8.0
     longest_wait: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] | None = None
 
-    def run(self, attempt: Callable[[], T]) -> T:
-        """What `attempt` gives; the error inside the last `Transient` when it never works."""
+    def run(self, attempt: Callable[[], T], stop: Stop | None = None) -> T:
+        """What `attempt` gives; the error inside the last `Transient` when it never works.
+
+        Raises:
+            Cancelled: when `stop` came meanwhile, also from within a wait.
+        """
+        stop = stop or Stop()
+
+        def unless_stopped() -> T:
+            stop.check()
+            try:
+                return attempt()
+            except Transient:
+                stop.check()  # the reason why it broke off
+                raise
+
         retrying = Retrying(
             stop=stop_after_attempt(self.attempts),
             wait=self._wait,
             retry=retry_if_exception(self._is_worth_it),
-            sleep=self.sleep,
+            sleep=self.sleep or stop.sleep,
             before_sleep=_log,
             reraise=True,
         )
         try:
-            return retrying(attempt)
+            return retrying(unless_stopped)
         except Transient as problem:
             raise problem.error from problem.__cause__
 
