@@ -171,3 +171,25 @@ def test_hosts_that_share_a_folder_have_proofs_of_their_own(hosts):
     with pytest.raises(IntegrityError):
         b.verify([one], "full")
     assert a.present([one]) == frozenset()
+
+
+def test_what_was_hashed_longest_ago_is_stale_first(registry, ledger):
+    def at(day):
+        return datetime(2026, 1, day, tzinfo=UTC)
+
+    ledger.record(
+        [
+            blob("late", verified_at=at(20)),
+            blob("early", verified_at=at(10)),
+            blob("middle", verified_at=at(15)),
+            blob("never", proof=None, verified_at=None),
+            blob("gone", state=BlobState.MISSING, verified_at=at(1)),
+            blob("wrong", state=BlobState.QUARANTINED, proof=None, verified_at=None),
+        ]
+    )
+    names = {digest(name): name for name in ("late", "early", "middle", "never", "gone", "wrong")}
+    assert [names[one.digest] for one in ledger.stale(at(20), 9)] == ["never", "early", "middle"]
+    assert [names[one.digest] for one in ledger.stale(at(31), 2)] == ["never", "early"]
+    assert ledger.stale(at(31), 9)[-1] == blob("late", verified_at=at(20))
+    other = StoreLedger(registry, URI, host="other")
+    assert other.stale(at(31), 9) == ()

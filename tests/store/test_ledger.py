@@ -207,3 +207,17 @@ def test_a_full_disk_is_said_and_loses_nothing(tmpfs):
     }
     again.close()
     book.close()
+
+
+def test_what_was_hashed_longest_ago_is_stale_first(books):
+    def at(day):
+        return datetime(2026, 1, day, tzinfo=UTC)
+
+    one, two = books
+    dated = {n: record(n).model_copy(update={"verified_at": at(n)}) for n in (20, 10, 15)}
+    gone = record(1, state=BlobState.MISSING)
+    one.record([*dated.values(), record(99), gone, record(98).model_copy(update={"verified_at": None})])
+    never = sorted((record(99).digest, record(98).digest))
+    found = [stale.digest for stale in two.stale(at(20), 9)]
+    assert found == [*never, dated[10].digest, dated[15].digest]
+    assert [stale.digest for stale in two.stale(at(31), 3)] == found[:3]

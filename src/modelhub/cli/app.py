@@ -24,6 +24,7 @@ from modelhub.cli.options import (
 from modelhub.cli.recipes import recipes
 from modelhub.cli.remove import forget, purge
 from modelhub.cli.search import search
+from modelhub.cli.store import store as store_commands
 from modelhub.errors import ModelHubError
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app = typer.Typer(
 db = typer.Typer(help="The registry's database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(db, name="db")
 app.add_typer(recipes, name="recipes")
+app.add_typer(store_commands, name="store")
 
 
 def main() -> None:

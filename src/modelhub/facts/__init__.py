@@ -40,6 +40,7 @@ from modelhub.facts.repo import (
     RepoRef,
     SyncStatus,
 )
+from modelhub.facts.scrub import DamagedBlob, Scrub, UnreadBlob
 from modelhub.facts.sharing import SharedFile, Sharing
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
@@ -53,6 +54,7 @@ __all__ = [
     "CodeApproval",
     "CodeFile",
     "Component",
+    "DamagedBlob",
     "Device",
     "Evidence",
     "Fact",
@@ -93,6 +95,7 @@ __all__ = [
     "RepoWarning",
     "Report",
     "RuntimeView",
+    "Scrub",
     "SharedFile",
     "Sharing",
     "Snapshot",
@@ -101,6 +104,7 @@ __all__ = [
     "SummedFact",
     "SyncStatus",
     "Token",
+    "UnreadBlob",
     "Variant",
     "Verification",
     "VerifiedFile",

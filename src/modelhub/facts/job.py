@@ -14,6 +14,7 @@ class JobKind(StrEnum):
     REPO_SYNC = "repo_sync"
     ARTIFACT_DOWNLOAD = "artifact_download"
     REPO_PURGE = "repo_purge"
+    STORE_SCRUB = "store_scrub"
 
 
 class JobStatus(StrEnum):

@@ -86,12 +86,12 @@ class Hub(Upkeep):
         self._progress = progress
         self._calls = Calls()
         with ExitStack() as undo:
-            rooms = wire(self.settings, self._calls, undo)
+            rooms = wire(self.settings, self._calls, undo, progress)
             self._close = undo.pop_all()
         self._registry, self._resolver, self._serving = rooms.registry, rooms.resolver, rooms.serving
         self._code, self._verifier, self._answering = rooms.code, rooms.verifier, rooms.answering
         self._purger = rooms.purger
-        self.jobs, self.recipes = rooms.jobs, rooms.recipes
+        self.jobs, self.recipes, self.store = rooms.jobs, rooms.recipes, rooms.storekeeping
 
     # What is there
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
+from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
 from modelhub.hub.planning import Planning
@@ -15,7 +16,9 @@ from modelhub.hub.recipe_book import RecipeBook
 from modelhub.hub.recipes import Recipes
 from modelhub.hub.recorder import Recorder
 from modelhub.hub.resolve import Resolver
+from modelhub.hub.scrubbing import Scrubber
 from modelhub.hub.serving import Serving
+from modelhub.hub.storekeeping import StoreKeeping
 from modelhub.hub.verify import Verifier
 from modelhub.jobs import Fetcher, Holds, Jobs, Syncer
 from modelhub.registry import InstanceBook, Registry, StoreLedger
@@ -40,10 +43,11 @@ class Rooms(NamedTuple):
     answering: Answering
     purger: Purger
     recipes: Recipes
+    storekeeping: StoreKeeping
 
 
-def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
-    """The rooms as `settings` say; `undo` closes them, the last one first.
+def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> Rooms:
+    """The rooms as `settings` say; `undo` closes them, the last one first. `progress` is how long work shows.
 
     Raises:
         DatabaseUnavailable, SchemaMismatch, StoreUnavailable, InvalidInput
@@ -96,4 +100,5 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack) -> Rooms:
         answering,
         purger,
         Recipes(recipes, resolver, store, calls),
+        StoreKeeping(store, jobs, calls, Scrubber(store), progress),
     )

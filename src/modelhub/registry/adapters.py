@@ -1,10 +1,11 @@
 """What other rooms must remember, kept in the registry's tables. Fits their ports structurally."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row as Result
-from sqlalchemy import and_, delete, select
+from sqlalchemy import Select, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from modelhub.facts import BlobRecord, BlobState, Proof
@@ -45,6 +46,21 @@ class StoreLedger:
                 found |= self._find(tx.session, batch)
         return found
 
+    def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
+        """Present blobs that this host has not hashed since `before`, the longest ago first."""
+        hashed = ArtifactProofRow.verified_at
+        query = (
+            self._mine()
+            .where(
+                ArtifactLocationRow.state == BlobState.PRESENT.value,
+                or_(hashed.is_(None), hashed < before),
+            )
+            .order_by(hashed.nulls_first(), ArtifactRow.hash_sha256)
+            .limit(limit)
+        )
+        with self._registry.read() as tx:
+            return tuple(map(_fact, tx.session.execute(query)))
+
     def record(self, records: Iterable[BlobRecord]) -> None:
         """Insert or replace records, all or none; other hosts' proofs stay."""
         with self._registry.begin() as tx:
@@ -54,24 +70,25 @@ class StoreLedger:
                 self._record(tx.session, home, {record.digest: record for record in batch})
 
     def _find(self, session: Session, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
+        query = self._mine().where(
+            ArtifactRow.hash_sha256.in_(digests), ArtifactLocationRow.state.in_(_STATES)
+        )
+        return {record.digest: record for record in map(_fact, session.execute(query))}
+
+    def _mine(self) -> Select[tuple[Any, ...]]:
+        """The blobs of this store, with this host's proofs."""
         located = (getattr(ArtifactLocationRow, name) for name in _LOCATED)
         proved = (getattr(ArtifactProofRow, name) for name in ("host", *_PROVED))
         mine = and_(
             ArtifactProofRow.location_id == ArtifactLocationRow.id, ArtifactProofRow.host == self._host
         )
-        query = (
+        return (
             select(ArtifactRow.hash_sha256, *located, *proved)
             .join(ArtifactRow, ArtifactLocationRow.artifact_id == ArtifactRow.id)
             .join(StoreRow, ArtifactLocationRow.store_id == StoreRow.id)
             .outerjoin(ArtifactProofRow, mine)
-            .where(
-                StoreRow.uri == self.key.uri,
-                StoreRow.host == self.key.host,
-                ArtifactRow.hash_sha256.in_(digests),
-                ArtifactLocationRow.state.in_(_STATES),
-            )
+            .where(StoreRow.uri == self.key.uri, StoreRow.host == self.key.host)
         )
-        return {record.digest: record for record in map(_fact, session.execute(query))}
 
     def _record(self, session: Session, home: int, records: Mapping[Digest, BlobRecord]) -> None:
         artifacts = artifact_ids(session, {digest: record.size for digest, record in records.items()})

@@ -3,7 +3,8 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -147,6 +148,25 @@ class Store(ABC):
                 names all that must be fetched again, missing ones too.
             ArtifactNotFound: some are not here (`details["digests"]`).
             StoreUnavailable: one cannot be read.
+        """
+
+    @abstractmethod
+    def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
+        """Blobs that this host has not hashed since `before`: never hashed ones first, then the longest
+        ago; at most `limit`.
+        """
+
+    @abstractmethod
+    def recheck(
+        self, digest: Digest, *, on_bytes: OnBytes | None = None, check: Check | None = None
+    ) -> BlobRecord:
+        """Hash a blob whatever its proof says, however slowly the callbacks let it: nobody waits for it
+        meanwhile, and what it read does not stay in the page cache.
+
+        Raises:
+            ArtifactNotFound: it is not here.
+            IntegrityError: it held other bytes, and is in quarantine now.
+            StoreUnavailable: it cannot be read.
         """
 
     @abstractmethod

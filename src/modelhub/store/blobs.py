@@ -60,7 +60,7 @@ class Blobs:
         self._folders = folders
         self._ops = folders.ops
         self._ledger = ledger
-        self._clock = clock
+        self.clock = clock
         self.host = host
 
     # What is here
@@ -133,7 +133,7 @@ class Blobs:
         believed = known is not None and known.state is BlobState.PRESENT and not rehash
         if known and believed and proof.holds(known.proof, now, self.host):
             return known
-        started = time.monotonic()
+        started, seen = time.monotonic(), self.clock()
         with self._folders.errors("read", held.digest):
             before = self.seal(held.fd)
             self._ops.fsync(held.fd)  # whoever put it there may not have
@@ -142,7 +142,7 @@ class Blobs:
             self.set_aside(held.digest, actual, known, started)
         with self._folders.errors("write", held.digest), self._shard(held.digest) as shard:
             self._ops.fsync(shard)
-        return self.note(held.digest, before)
+        return self.note(held.digest, before, seen=seen)
 
     def seal(self, fd: int) -> stat_result:
         """Make the next write to `fd` show in its times, where we may set them; see `proof`."""
@@ -159,24 +159,35 @@ class Blobs:
                 return look
         return self._ops.fstat(fd)
 
-    def note(self, digest: Digest, look: stat_result, after: stat_result | None = None) -> BlobRecord:
-        """Record that the file which looked so is right; `after` is how our own link left it."""
-        now = self._clock()
+    def note(
+        self,
+        digest: Digest,
+        look: stat_result,
+        after: stat_result | None = None,
+        *,
+        seen: int | None = None,
+    ) -> BlobRecord:
+        """Record that the file which looked so, when it was `seen`, is right; `after` is how our own link
+        left it.
+        """
+        now = self.clock()
         record = BlobRecord(
             digest=digest,
             size=look.st_size,
             state=BlobState.PRESENT,
             path=layout.blob_path(digest),
-            proof=self.proof_of(look, after),
+            proof=self.proof_of(look, after, seen=seen),
             verified_at=datetime.fromtimestamp(now / 1e9, UTC),
         )
         self._ledger.record([record])
         return record
 
-    def proof_of(self, look: stat_result, after: stat_result | None = None) -> Proof:
-        """The proof of a right file that looked so; `after` is how our own link left it."""
-        now = self._clock()
-        taken = proof.take(look, self.host, now)
+    def proof_of(
+        self, look: stat_result, after: stat_result | None = None, *, seen: int | None = None
+    ) -> Proof:
+        """The proof of a right file that looked so, when it was `seen`; `after` is how our own link left it."""
+        now = self.clock()
+        taken = proof.take(look, self.host, now if seen is None else seen)
         return proof.renewed(taken, after, now) if after else taken
 
     def renew(self, held: Held, known: BlobRecord) -> None:
@@ -184,7 +195,7 @@ class Blobs:
         assert known.proof is not None
         with self._folders.errors("look at", held.digest):
             after = self._ops.fstat(held.fd)
-        fresh = proof.renewed(known.proof, after, self._clock())
+        fresh = proof.renewed(known.proof, after, self.clock())
         self._ledger.record([known.model_copy(update={"proof": fresh})])
 
     @contextmanager

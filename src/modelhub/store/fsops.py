@@ -78,6 +78,11 @@ class FsOps:
         room = os.fstatvfs(fd)
         return room.f_bavail * room.f_frsize if room.f_blocks else None
 
+    def drop_cached(self, fd: int) -> None:
+        """Let the system give back what it has cached of the file, where it can be told."""
+        if hasattr(os, "posix_fadvise"):  # not on macOS
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def fchmod(self, fd: int, mode: int) -> None:
         os.fchmod(fd, mode)
 

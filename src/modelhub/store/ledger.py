@@ -10,14 +10,16 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from heapq import nsmallest
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from modelhub.errors import InvalidInput, ModelHubError, StoreFull, StoreUnavailable
-from modelhub.facts import BlobRecord
+from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest
 from modelhub.store.fsops import FsOps, opened, pwrite_all, read_all, wait_lock
 
@@ -28,6 +30,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW
 _APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 _REWRITE = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 _WORTH_REWRITING = 1000
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class FileLedger:
@@ -56,6 +59,17 @@ class FileLedger:
         with self._mutex, self._errors("read"):
             self._catch_up()
             return {digest: self._known[digest] for digest in digests if digest in self._known}
+
+    def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
+        """Present blobs not hashed since `before`, the longest ago first; see `Ledger.stale`."""
+        with self._mutex, self._errors("read"):
+            self._catch_up()
+            old = [
+                record
+                for record in self._known.values()
+                if record.state is BlobState.PRESENT and _hashed(record) < before
+            ]
+        return nsmallest(limit, old, key=lambda record: (_hashed(record), record.digest))
 
     def record(self, records: Iterable[BlobRecord]) -> None:
         """Insert or replace records, all or none, durably."""
@@ -161,3 +175,8 @@ class FileLedger:
                 raise StoreFull(text, hint="Free some space on its disk.") from error
             hint = "Name a ledger file in a folder that you may write."
             raise StoreUnavailable(text, hint=hint) from error
+
+
+def _hashed(record: BlobRecord) -> datetime:
+    at = record.verified_at
+    return at if at is not None and at.tzinfo is not None else _NEVER

@@ -4,7 +4,8 @@ import logging
 import os
 import stat as modes
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from modelhub.store.fsops import ALONE, READ, Check, FsOps, OnBytes, Watch, disc
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.ports import Ledger
 from modelhub.store.proof import host_id
+from modelhub.store.rechecking import recheck
 from modelhub.store.removal import GONE, remove_blob, remove_folder, remove_tree
 from modelhub.store.snapshots import Snapshots
 
@@ -151,6 +153,14 @@ class LocalStore(Store, schemes=("", "file")):
         if record is None or record.state is not BlobState.PRESENT or level == "full":
             return None
         return record if level == "off" or self._blobs.proven(record) else None
+
+    def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
+        return self._ledger.stale(before, limit)
+
+    def recheck(
+        self, digest: Digest, *, on_bytes: OnBytes | None = None, check: Check | None = None
+    ) -> BlobRecord:
+        return recheck(self._folders, self._blobs, digest, Watch.of(on_bytes, check))
 
     def link(
         self,

@@ -1,6 +1,7 @@
 """What the store must remember, and asks of whoever remembers for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from modelhub.facts import BlobRecord
@@ -15,6 +16,12 @@ class Ledger(Protocol):
 
     def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
         """The records of those that are known, in one query."""
+        ...
+
+    def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
+        """Present blobs that this host has not hashed since `before`: never hashed ones first, then the
+        longest ago; at most `limit`.
+        """
         ...
 
     def record(self, records: Iterable[BlobRecord]) -> None:

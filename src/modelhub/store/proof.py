@@ -92,7 +92,7 @@ def renewed(proof: Proof, after: os.stat_result, now_ns: int) -> Proof:
     A link moves only the change time. `proof` held just before; it is settled, so a write in
     between would show in the modification time, and then the old proof, which does not hold, stays.
     """
-    if not _same_bytes(proof, after):
+    if not (settled(proof) and _same_bytes(proof, after)):
         return proof
     return proof.model_copy(update={"ctime_ns": after.st_ctime_ns, "recorded_ns": now_ns})
 

@@ -1,0 +1,34 @@
+"""`modelhub store`: what keeps the bytes in order."""
+
+from typing import Annotated
+
+import typer
+
+from modelhub.cli import render
+from modelhub.cli.options import AsJson, common
+
+store = typer.Typer(help="The artifact store's upkeep.", no_args_is_help=True, rich_markup_mode=None)
+
+_DAY = 86_400
+
+
+@store.command()
+def scrub(
+    rate: Annotated[
+        str | None, typer.Option(help="Read at most so much a second, such as 100MB/s.")
+    ] = None,
+    limit: Annotated[str | None, typer.Option(help="Stop after about so much, such as 50GB.")] = None,
+    older_than: Annotated[
+        float | None, typer.Option(min=0, help="Only what was hashed so many days ago.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hash what the store has again, what was hashed longest ago first; exits 1 when something is damaged
+    or cannot be read.
+    """
+    age = None if older_than is None else older_than * _DAY
+    with common.hub() as hub:
+        found = hub.store.scrub(rate=rate, limit=limit, older_than=age)
+    render.fact(found, as_json=as_json)
+    if not found.ok:
+        raise typer.Exit(1)

@@ -1,0 +1,175 @@
+"""Reads what the store has again, the longest unread first, no faster than it is told to."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, StoreUnavailable
+from modelhub.facts import BlobRecord, DamagedBlob, JsonDict, Scrub, UnreadBlob
+from modelhub.facts.base import parse_bytes
+from modelhub.jobs import JobContext
+from modelhub.refs import Digest
+from modelhub.store import Store
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+LONGEST_NAP = 0.2
+"""Seconds between two looks at whether to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubOrder:
+    """What to read: blobs not hashed since `before`; at most `rate` bytes a second and about `limit` bytes."""
+
+    before: datetime
+    rate: int | None = None
+    limit: int | None = None
+
+    @classmethod
+    def of(
+        cls, rate: int | str | None, limit: int | str | None, older_than: float | timedelta | None
+    ) -> "ScrubOrder":
+        """As a caller writes it: `rate` and `limit` in bytes or as `100MB/s` and `50GB`, `older_than` in
+        seconds or as a `timedelta`.
+
+        Raises:
+            InvalidInput
+        """
+        seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        return cls(datetime.now(UTC) - _age(seconds), _bytes("rate", rate, "/s"), _bytes("limit", limit))
+
+
+def _age(given: float | None) -> timedelta:
+    try:
+        age = timedelta(seconds=given or 0)
+    except (TypeError, ValueError, OverflowError):
+        age = timedelta(-1)
+    if age < timedelta(0):
+        raise InvalidInput(
+            f"older_than: {given!r:.40} is no time",
+            hint="Give seconds, or datetime.timedelta(days=30).",
+            field="older_than",
+        )
+    return age
+
+
+def _bytes(name: str, given: int | str | None, end: str = "") -> int | None:
+    if given is None:
+        return None
+    count = parse_bytes(given.removesuffix(end), name) if isinstance(given, str) else given
+    if count < 1:
+        raise InvalidInput(f"{name} must be at least one byte, not {given!r:.40}", field=name)
+    return count
+
+
+@dataclass(slots=True)
+class Pace:
+    """Holds a reader back, so that it takes at most `rate` bytes a second."""
+
+    rate: int | None
+    check: Callable[[], None]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = field(default_factory=lambda: _rest)
+    _due: float | None = None
+
+    def took(self, count: int) -> None:
+        """`count` bytes were read: wait as long as they should have taken."""
+        if self.rate is None:
+            return
+        now = self.clock()
+        # What was slower than allowed is not made up for.
+        self._due = max(now, self._due or now) + count / self.rate
+        while (left := self._due - self.clock()) > 0:
+            self.check()
+            self.sleep(min(left, LONGEST_NAP))
+
+
+def _rest(seconds: float) -> None:
+    threading.Event().wait(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubber:
+    """Hashes blobs of one store, one after another."""
+
+    store: Store
+
+    def scrub(self, order: ScrubOrder, context: JobContext) -> JsonDict:
+        """The work of one job: a `Scrub` as JSON."""
+        run = _Run(self.store, order, context)
+        report = run.report(complete=all(run.read(record) for record in self._stale(order, run)))
+        figures = {"checked": report.checked, "bytes": report.bytes, "damaged": len(report.damaged)}
+        log.info("store_scrubbed", extra=figures)
+        return report.model_dump()
+
+    def _stale(self, order: ScrubOrder, run: "_Run") -> Iterator[BlobRecord]:
+        """What is read is not stale any more; what could not be read still is."""
+        while batch := [
+            record
+            for record in self.store.stale(order.before, BATCH + len(run.unread))
+            if record.digest not in run.unread
+        ]:
+            yield from batch
+
+
+class _Run:
+    """What one scrub has seen so far."""
+
+    def __init__(self, store: Store, order: ScrubOrder, context: JobContext) -> None:
+        self.unread: dict[Digest, UnreadBlob] = {}
+        self._damaged: list[DamagedBlob] = []
+        self._store, self._order, self._context = store, order, context
+        self._pace = Pace(order.rate, context.check)
+        self._checked = self._bytes = self._seen = 0
+        self._item = ""
+
+    def read(self, record: BlobRecord) -> bool:
+        """Read one blob; False, and it is not read, when the limit is reached."""
+        limit = self._order.limit
+        if limit is not None and self._seen >= limit:
+            return False
+        self._item = record.digest
+        self._on_bytes(0)
+        try:
+            good = self._store.recheck(record.digest, on_bytes=self._on_bytes, check=self._context.check)
+        except IntegrityError as error:
+            found, kept = (str(error.details[name]) for name in ("actual", "kept"))
+            self._damaged.append(DamagedBlob(sha256=record.digest, found=found, kept=kept))
+            size = record.size
+        except ArtifactNotFound:
+            return self._look_again(record.digest)
+        except StoreUnavailable as error:
+            self.unread[record.digest] = UnreadBlob(sha256=record.digest, reason=error.message)
+            log.warning("blob_unreadable", extra={"hash": record.digest})
+            return True
+        else:
+            size = good.size
+        self._checked += 1
+        self._bytes += size
+        return True
+
+    def _look_again(self, digest: Digest) -> bool:
+        """It went: the ledger says so from now on."""
+        if self._store.present([digest]):
+            self.unread[digest] = UnreadBlob(sha256=digest, reason="it came and went")
+        return True
+
+    def _on_bytes(self, count: int) -> None:
+        self._seen += count
+        self._context.progress("scrub", self._seen, self._order.limit, self._item)
+        self._pace.took(count)
+
+    def report(self, *, complete: bool) -> Scrub:
+        """All of it."""
+        return Scrub(
+            store=self._store.uri,
+            checked=self._checked,
+            bytes=self._bytes,
+            damaged=tuple(self._damaged),
+            unread=tuple(self.unread.values()),
+            complete=complete,
+        )

@@ -1,0 +1,33 @@
+"""`modelhub store`: what it prints, and what it exits with."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import MODEL
+from tests.store.hands import flip
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def blobs(home, run):
+    assert run("pull", f"{MODEL}:q4_0")[0] == 0
+    return [path for path in (home / "store" / "blobs").rglob("*") if path.is_file()]
+
+
+def test_scrub_reads_all_and_tells_of_damage(run, blobs):
+    status, out, _ = run("store", "scrub", "--rate", "10GB/s")
+    assert status == 0
+    assert f"{len(blobs)} blobs" in out
+    assert json.loads(run("store", "scrub", "--json", "--older-than", "1")[1])["checked"] == 0
+    flip(max(blobs, key=lambda path: path.stat().st_size))
+    status, out, _ = run("store", "scrub")
+    assert status == 1
+    assert "1 damaged" in out
+    status, out, err = run("store", "scrub", "--rate", "fast")
+    assert (status, out) == (1, "")
+    assert "rate: 'fast' is no size" in err
