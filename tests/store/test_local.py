@@ -42,7 +42,7 @@ def test_a_store_is_opened_by_path_and_by_address(tmp_path, ledger):
         with Store.open(place, ledger) as store:
             assert store.root == tmp_path / "a b"
             assert store.uri == f"file://{tmp_path}/a%20b"
-    assert names(tmp_path / "a b") == ["blobs", "quarantine", "snapshots", "tmp"]
+    assert names(tmp_path / "a b") == ["blobs", "blocks", "quarantine", "snapshots", "tmp"]
     assert names(tmp_path / "a b" / "tmp") == []
 
 

@@ -25,10 +25,22 @@ A blob's use is cheap the second time, because the ledger has a proof of it: see
 """
 
 from modelhub.store.base import Level, Store
+from modelhub.store.blocks import Span
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.layout import LinkMode
 from modelhub.store.ledger import FileLedger
 from modelhub.store.local import LocalStore
-from modelhub.store.ports import Ledger
+from modelhub.store.ports import Ledger, Part
 
-__all__ = ["ByteStream", "Expected", "FileLedger", "Ledger", "Level", "LinkMode", "LocalStore", "Store"]
+__all__ = [
+    "ByteStream",
+    "Expected",
+    "FileLedger",
+    "Ledger",
+    "Level",
+    "LinkMode",
+    "LocalStore",
+    "Part",
+    "Span",
+    "Store",
+]

@@ -4,6 +4,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -15,7 +16,7 @@ from modelhub.store import layout
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
-from modelhub.store.ports import Ledger
+from modelhub.store.ports import Ledger, Part
 
 Level = Literal["proof", "full", "off"]
 _LEVELS = ("proof", "full", "off")
@@ -101,6 +102,23 @@ class Store(ABC):
         Raises:
             IntegrityError: other bytes, fewer or more than promised; nothing is kept.
             StoreFull: before the first byte when `expect.size` does not fit, else when it happens.
+            StoreUnavailable: the folder cannot be written.
+        """
+
+    @abstractmethod
+    def receive(
+        self, expect: Expected, *, on_bytes: OnBytes | None = None, check: Check | None = None
+    ) -> AbstractContextManager[Part]:
+        """A part of a blob to fill in ranges: what is `missing` of it, from any thread.
+
+        One writer at a time: while another process or thread has the part, this waits, asking `check`,
+        and takes over at once when the other dies. When the blob is here meanwhile or already, the part
+        has its `record`. Without `finish`, what was written is made durable and kept for the next who
+        asks; what is kept is read again then, as `on_bytes` is told.
+
+        Raises:
+            InvalidInput: `expect` has no sha256 or no size; use `put`.
+            StoreFull: before the first byte when the rest does not fit beside what others receive.
             StoreUnavailable: the folder cannot be written.
         """
 

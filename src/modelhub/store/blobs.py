@@ -27,6 +27,7 @@ from modelhub.store.fsops import (
 from modelhub.store.hardlinks import unlink_all
 from modelhub.store.intake import Expected, Received, sha256_of
 from modelhub.store.ports import Ledger
+from modelhub.store.tables import Tables
 
 _log = logging.getLogger("modelhub.store")
 
@@ -62,6 +63,7 @@ class Blobs:
         self._ledger = ledger
         self.clock = clock
         self.host = host
+        self.tables = Tables(folders)
 
     # What is here
 
@@ -276,6 +278,8 @@ class Blobs:
         for _ in range(_ROUNDS):
             with self._folders.errors("publish", expect.name, need=received.size):
                 if self._name(temp, digest):
+                    if len(received.table.blocks) > 1:
+                        self.tables.write(received.table)
                     return self.note(digest, sealed, self._ops.fstat(temp.fd))
             try:
                 return self.vouch(digest, watch)

@@ -47,7 +47,7 @@ def root_of(place: str | os.PathLike[str]) -> Path:
 class Folders:
     """Open descriptors of a store's folders, made where they are missing.
 
-    `blobs tmp quarantine snapshots` are folders of the layout; `staging` is where a snapshot's
+    `blobs tables tmp quarantine snapshots` are folders of the layout; `staging` is where a snapshot's
     files are made ready: `tmp`, or a folder beside the snapshots when those are mounted apart.
 
     Raises:
@@ -58,7 +58,7 @@ class Folders:
         self.ops = ops
         self.root = root
         self._fds: list[int] = []
-        self.blobs = self.tmp = self.quarantine = self.snapshots = self.staging = -1
+        self.blobs = self.tables = self.tmp = self.quarantine = self.snapshots = self.staging = -1
         try:
             with self.errors("use"):
                 self._open()
@@ -71,6 +71,7 @@ class Folders:
         self.root = Path(os.path.realpath(self.root))
         top = self._keep(self.ops.open(str(self.root), FOLDER))
         self.blobs = self._folder(layout.BLOBS.split("/")[1], self._folder("blobs", top))
+        self.tables = self._folder(layout.TABLES.split("/")[1], self._folder("blocks", top))
         self.tmp = self._folder(layout.TMP, top, _PRIVATE)
         self.quarantine = self._folder(layout.QUARANTINE, top, _PRIVATE)
         self.snapshots = self._folder(layout.SNAPSHOTS, top)
@@ -106,7 +107,7 @@ class Folders:
         while self._fds:
             self.ops.close(self._fds.pop())
         # A closed number may be another file's soon.
-        self.blobs = self.tmp = self.quarantine = self.snapshots = self.staging = -1
+        self.blobs = self.tables = self.tmp = self.quarantine = self.snapshots = self.staging = -1
 
     def __enter__(self) -> Self:
         return self
@@ -147,20 +148,26 @@ class Folders:
         except OSError:
             return None
 
-    def full(self, what: str, need: int | None) -> StoreFull:
-        """The error for `what`, which needs `need` bytes, with the arithmetic."""
+    def full(self, what: str, need: int | None, reserved: int = 0) -> StoreFull:
+        """The error for `what`, which needs `need` bytes, with the arithmetic.
+
+        `reserved` is what files take that are being received.
+        """
         free = self.free() or 0
         sums = f"{human_bytes(free)} are free"
+        if reserved:
+            sums += f", {human_bytes(reserved)} of it for what is being received"
         if need is not None:
             sums = f"{what or 'it'} needs {human_bytes(need)}, {sums}"
-            if need > free:
-                sums += f", {human_bytes(need - free)} are missing"
+            if need + reserved > free:
+                sums += f", {human_bytes(need + reserved - free)} are missing"
         return StoreFull(
             f"the store {self.root} is full: {sums}",
             hint="Free some space, or name a store on a larger disk.",
             path=what,
             need=need,
             free=free,
+            reserved=reserved,
         )
 
 

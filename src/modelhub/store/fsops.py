@@ -6,6 +6,7 @@ the store calls the operating system.
 
 import errno
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 # From linux/fs.h: _IOW(0x94, 9, int)
 _FICLONE = 0x40049409
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS})
+NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS})
 _LONGEST_NAP = 0.05
 
 
@@ -66,6 +67,17 @@ class FsOps:
             fcntl.fcntl(fd, full)
         else:
             os.fsync(fd)
+
+    def fdatasync(self, fd: int) -> None:
+        """Make a file's bytes survive a power cut, its times perhaps not."""
+        if sys.platform == "darwin":
+            self.fsync(fd)
+        else:
+            os.fdatasync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Give the file so many bytes; new ones are zeros that take no room."""
+        os.ftruncate(fd, size)
 
     def fstat(self, fd: int) -> os.stat_result:
         return os.fstat(fd)
@@ -161,8 +173,8 @@ class Watch:
 ALONE = Watch()
 
 
-def wait_lock(ops: FsOps, fd: int, watch: Watch = ALONE) -> None:
-    """Wait for the file's lock, asking `watch` meanwhile; `close` gives it back.
+def wait_lock(ops: FsOps, fd: int, watch: Watch = ALONE) -> bool:
+    """Wait for the file's lock, asking `watch` meanwhile; `close` gives it back. Whether it is ours now.
 
     Locks here save work, never data: where the file system has none, the work goes on.
     """
@@ -173,8 +185,10 @@ def wait_lock(ops: FsOps, fd: int, watch: Watch = ALONE) -> None:
             time.sleep(nap)
             nap = min(2 * nap, _LONGEST_NAP)
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
+        return False
+    return True
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import NoReturn, Protocol
 
 from modelhub.errors import IntegrityError
 from modelhub.refs import Digest
+from modelhub.store.blocks import Blocks, BlockTable, Summing
 from modelhub.store.folders import Folders
 from modelhub.store.fsops import ALONE, FsOps, Watch, pwrite_all
 
@@ -60,6 +61,7 @@ class Received:
 
     digest: Digest
     size: int
+    table: BlockTable
 
 
 def receive(
@@ -72,7 +74,7 @@ def receive(
         StoreFull, StoreUnavailable: when it cannot be written.
     """
     buffer = memoryview(bytearray(CHUNK))
-    sha, size = hashlib.sha256(), 0
+    sha, sums, size = hashlib.sha256(), Summing(), 0
     watch.check()
     while count := stream.readinto(buffer):
         data = buffer[:count]
@@ -81,10 +83,12 @@ def receive(
         with folders.errors("write", expect.name, need=expect.size):
             pwrite_all(folders.ops, fd, data, size)
         sha.update(data)
+        sums.update(data)
         size += count
         watch.on_bytes(count)
         watch.check()
-    received = Received(Digest(sha.hexdigest()), size)
+    digest = Digest(sha.hexdigest())
+    received = Received(digest, size, BlockTable(digest, Blocks(size), tuple(sums.checksums)))
     _compare(received, fd, expect, folders)
     return received
 

@@ -1,6 +1,7 @@
 """Where things lie below a store's root, and how a blob comes into a snapshot. Pure.
 
 blobs/sha256/ab/<64 hex digits>               one file a digest, read-only
+blocks/sha256/ab/<64 hex digits>              checksums of a blob's blocks, where it has several
 tmp/                                          what is being written
 quarantine/                                   what turned out to hold other bytes
 snapshots/<vendor>/<name>/<commit>/<path>     folders as their repositories have them
@@ -14,6 +15,7 @@ from modelhub.errors import UnsafePath
 from modelhub.refs import Digest, RepoPath
 
 BLOBS = "blobs/sha256"
+TABLES = "blocks/sha256"
 TMP = "tmp"
 QUARANTINE = "quarantine"
 SNAPSHOTS = "snapshots"

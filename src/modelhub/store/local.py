@@ -5,6 +5,7 @@ import os
 import stat as modes
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -18,7 +19,8 @@ from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, READ, Check, FsOps, OnBytes, Watch, discard, opened, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
-from modelhub.store.ports import Ledger
+from modelhub.store.parts import Parts, reserve
+from modelhub.store.ports import Ledger, Part
 from modelhub.store.proof import host_id
 from modelhub.store.rechecking import recheck
 from modelhub.store.removal import GONE, remove_blob, remove_folder, remove_tree
@@ -36,6 +38,7 @@ class LocalStore(Store, schemes=("", "file")):
         self._ledger = ledger
         self._clock = clock
         self._blobs = Blobs(folders, ledger, clock, host)
+        self._parts = Parts(folders, self._blobs)
         self._snapshots = Snapshots(folders, self._blobs)
 
     @classmethod
@@ -81,7 +84,7 @@ class LocalStore(Store, schemes=("", "file")):
     ) -> BlobRecord:
         started = time.monotonic()
         watch = Watch.of(on_bytes, check)
-        self._refuse_too_big(expect)
+        reserve(self._folders, expect.name, expect.size or 0)
         with self._blobs.temp(watch) as temp:
             received = receive(stream, temp.fd, expect, self._folders, watch)
             record = self._blobs.publish(temp, received, expect, watch)
@@ -94,10 +97,10 @@ class LocalStore(Store, schemes=("", "file")):
         _log.info("artifact_stored", extra=fields)
         return record
 
-    def _refuse_too_big(self, expect: Expected) -> None:
-        free = self._folders.free()
-        if free is not None and expect.size is not None and expect.size > free:
-            raise self._folders.full(expect.name, expect.size)
+    def receive(
+        self, expect: Expected, *, on_bytes: OnBytes | None = None, check: Check | None = None
+    ) -> AbstractContextManager[Part]:
+        return self._parts.receive(expect, Watch.of(on_bytes, check))
 
     def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
         return self._blobs.find(digests)

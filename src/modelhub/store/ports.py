@@ -6,6 +6,8 @@ from typing import Protocol
 
 from modelhub.facts import BlobRecord
 from modelhub.refs import Digest
+from modelhub.store.blocks import Span
+from modelhub.store.fsops import Check
 
 
 class Ledger(Protocol):
@@ -26,4 +28,48 @@ class Ledger(Protocol):
 
     def record(self, records: Iterable[BlobRecord]) -> None:
         """Insert or replace records, all or none."""
+        ...
+
+
+class Part(Protocol):
+    """A blob that arrives in ranges; safe to write from several threads."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole."""
+        ...
+
+    @property
+    def record(self) -> BlobRecord | None:
+        """The blob's record, once it is here: then there is nothing to do."""
+        ...
+
+    @property
+    def missing(self) -> tuple[Span, ...]:
+        """The ranges that are still to come, ascending; each begins where a block does.
+
+        After a crash only what was durable and has its checksum counts as here.
+        """
+        ...
+
+    def write(self, offset: int, data: memoryview, /) -> None:
+        """Take bytes that belong at `offset`. A range begins where a block does and comes in order.
+
+        Bytes of a block that is here already are left out.
+
+        Raises:
+            IntegrityError: they go beyond the end of the file.
+            InvalidInput: the range does not begin at a block, or somebody else writes there.
+            StoreFull, StoreUnavailable
+        """
+        ...
+
+    def finish(self, check: Check, /) -> BlobRecord:
+        """Compare the whole with what was promised, and give it its name.
+
+        Raises:
+            IntegrityError: bytes are missing (what is here is kept), or they are others than promised
+                (they go to quarantine, and nothing is under the digest).
+            StoreFull, StoreUnavailable
+        """
         ...

@@ -28,6 +28,7 @@ def remove_blob(folders: Folders, blobs: Blobs, digest: Digest, confirm: Callabl
                 with folders.errors("remove", digest):
                     folders.ops.unlink(digest, dir_fd=shard)
                     folders.ops.fsync(shard)
+                    blobs.tables.discard(digest)
             finally:
                 folders.ops.close(shard)
     except ArtifactNotFound:

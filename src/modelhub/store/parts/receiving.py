@@ -1,0 +1,194 @@
+"""Opens the part of a digest: alone, with what a dead writer left of it, if there is room for the rest."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput
+from modelhub.facts import BlobRecord
+from modelhub.refs import Digest
+from modelhub.store.blobs import Blobs, Temp
+from modelhub.store.blocks import BLOCK, Blocks, matching
+from modelhub.store.folders import Folders, unique
+from modelhub.store.fsops import READ, Watch, discard, opened, wait_lock
+from modelhub.store.intake import Expected
+from modelhub.store.parts.part import Here, LocalPart
+from modelhub.store.parts.progress import Progress
+from modelhub.store.parts.reservations import PART, reserve
+from modelhub.store.parts.sidecar import Sidecar
+from modelhub.store.ports import Part
+
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Grain:
+    """In how large pieces parts are kept, in bytes: a block, and what is made durable in one go."""
+
+    block: int = BLOCK
+    checkpoint: int = 256 << 20
+
+
+class Parts:
+    """The parts of one store."""
+
+    def __init__(self, folders: Folders, blobs: Blobs) -> None:
+        self._folders = folders
+        self._ops = folders.ops
+        self._blobs = blobs
+        self.grain = Grain()
+
+    @contextmanager
+    def receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
+        """See `Store.receive`."""
+        digest, size = _promised(expect)
+        while (record := self._here(digest, watch)) is None:
+            with self._held(digest, watch) as temp:
+                # Whoever held it before us may have published it.
+                if temp is not None and self._blobs.look(digest) is None:
+                    with self._part(temp, expect, size, watch) as part:
+                        yield part
+                    return
+        yield Here(size, record)
+
+    def _here(self, digest: Digest, watch: Watch) -> BlobRecord | None:
+        """The record of the blob, when it is here and right."""
+        if self._blobs.look(digest) is None:
+            return None
+        try:
+            return self._blobs.vouch(digest, watch)
+        except (ArtifactNotFound, IntegrityError):
+            return None  # it went, or was wrong and is in quarantine
+
+    # Holding a part
+
+    @contextmanager
+    def _held(self, digest: Digest, watch: Watch) -> Iterator[Temp | None]:
+        """The part's file, ours alone until the end; `None` when it was another's, and went with it."""
+        name = digest + PART
+        with self._folders.errors("open", name):
+            fd = self._open(name)
+        try:
+            with self._folders.errors("lock", name):
+                if not wait_lock(self._ops, fd, watch):
+                    name = self._claim(name)
+                mine = self._same(fd, name)
+            yield Temp(fd, name) if mine else None
+        finally:
+            self._ops.close(fd)
+
+    def _open(self, name: str) -> int:
+        """Open or make it. What others planted there, or what cannot be written, is removed."""
+        try:
+            return self._ops.open(name, _OPEN, 0o600, dir_fd=self._folders.tmp)
+        except PermissionError:
+            self._unseal(name)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):
+                raise
+            discard(self._ops, name, dir_fd=self._folders.tmp)
+        return self._ops.open(name, _OPEN, 0o600, dir_fd=self._folders.tmp)
+
+    def _unseal(self, name: str) -> None:
+        """Make writable what died between being sealed and being named; never a blob itself."""
+        with opened(self._ops, name, READ, dir_fd=self._folders.tmp) as fd:
+            wait_lock(self._ops, fd)
+            if self._ops.fstat(fd).st_nlink == 1:
+                self._ops.fchmod(fd, 0o600)
+            else:
+                discard(self._ops, name, dir_fd=self._folders.tmp)
+
+    def _claim(self, name: str) -> str:
+        """Where nothing can be locked: give the part a name that only we know. The first to do so has it."""
+        own = unique(name.removesuffix(PART)) + PART
+        tmp = self._folders.tmp
+        try:
+            self._ops.rename(name, own, source_fd=tmp, target_fd=tmp)
+        except FileNotFoundError:
+            return name
+        return own
+
+    def _same(self, fd: int, name: str) -> bool:
+        """Whether `name` still means the file that is open and now held, and nothing else does."""
+        try:
+            look = self._ops.lstat(name, dir_fd=self._folders.tmp)
+        except FileNotFoundError:
+            return False
+        mine = self._ops.fstat(fd)
+        if (look.st_dev, look.st_ino) != (mine.st_dev, mine.st_ino):
+            return False
+        if mine.st_nlink != 1:  # its writer died after it was published: this is the blob
+            discard(self._ops, name, dir_fd=self._folders.tmp)
+            return False
+        return True
+
+    # Filling it
+
+    @contextmanager
+    def _part(self, temp: Temp, expect: Expected, size: int, watch: Watch) -> Iterator[LocalPart]:
+        assert expect.sha256 is not None
+        blocks = Blocks(size, self.grain.block)
+        # What has one block is written at once, or anew.
+        sidecar = Sidecar(self._folders, temp.name, expect.sha256, blocks) if len(blocks) > 1 else None
+        part: LocalPart | None = None
+        try:
+            with self._folders.errors("write", expect.name, need=size):
+                progress = self._resumed(temp, blocks, sidecar, watch)
+            part = LocalPart(
+                self._folders, self._blobs, temp, expect, progress, sidecar, self.grain.checkpoint
+            )
+            with closing(part):
+                need = size - self._ops.fstat(temp.fd).st_blocks * 512
+                reserve(self._folders, expect.name, need, own=temp.name)
+                yield part
+        finally:
+            self._leave(temp, sidecar, kept=part is not None and part.resumable)
+
+    def _resumed(self, temp: Temp, blocks: Blocks, sidecar: Sidecar | None, watch: Watch) -> Progress:
+        """What is here and right of the part; the file has its full size then, and can be written."""
+        self._ops.fchmod(temp.fd, 0o600)
+        table = None
+        if sidecar:
+            sidecar.claim(temp.name)
+            if self._ops.fstat(temp.fd).st_size == blocks.size:
+                table = sidecar.load()
+        good = frozenset(matching(self._ops, temp.fd, table, watch) if table else ())
+        if not good:
+            self._ops.truncate(temp.fd, 0)
+            if sidecar:
+                sidecar.create()
+        self._ops.truncate(temp.fd, blocks.size)
+        known = table.checksums if table else ()
+        return Progress(blocks, [one if at in good else None for at, one in enumerate(known)])
+
+    def _leave(self, temp: Temp, sidecar: Sidecar | None, *, kept: bool) -> None:
+        """Let go of the part's names, or give them back for the next who asks."""
+        tmp, shared = self._folders.tmp, _shared(temp.name)
+        with self._folders.errors("remove", temp.name):
+            if not kept:
+                discard(self._ops, temp.name, dir_fd=tmp)
+                if sidecar:
+                    sidecar.discard()
+            elif temp.name != shared and sidecar:
+                sidecar.claim(shared)
+                self._ops.rename(temp.name, shared, source_fd=tmp, target_fd=tmp)
+
+
+def _shared(name: str) -> str:
+    """The name that all who ask for the part know."""
+    return name.partition(".")[0] + PART
+
+
+def _promised(expect: Expected) -> tuple[Digest, int]:
+    for field in ("sha256", "size"):
+        if getattr(expect, field) is None:
+            raise InvalidInput(
+                f"{expect.name} cannot be received in ranges: its {field} is not known",
+                hint="Give what the source declares, or use put(), which needs no promise.",
+                field=field,
+            )
+    assert expect.sha256 is not None
+    assert expect.size is not None
+    return expect.sha256, expect.size

@@ -1,0 +1,58 @@
+"""Room on the disk: what is being received has its room reserved from the start.
+
+A part has its full size from the start, but no blocks yet; what it will still take is the difference.
+"""
+
+import stat as modes
+
+from modelhub.store.folders import Folders
+from modelhub.store.fsops import NO_LOCKS, READ, opened
+
+PART = ".part"
+"""How the names of parts end."""
+
+
+def reserve(folders: Folders, what: str, need: int, own: str = "") -> None:
+    """Refuse `what` when its `need` more bytes do not fit beside what the parts of others will take.
+
+    `own` is the name of its part. Parts whose writer died reserve nothing.
+
+    Raises:
+        StoreFull: with the arithmetic.
+    """
+    free = folders.free()
+    # Who lives is asked only when it matters: asking takes the locks of the dead for a moment.
+    if free is None or need + _outstanding(folders, own, living=False) <= free:
+        return
+    reserved = _outstanding(folders, own, living=True)
+    if need + reserved > free:
+        raise folders.full(what, need, reserved)
+
+
+def _outstanding(folders: Folders, own: str, *, living: bool) -> int:
+    """Bytes that parts have not taken yet; only those whose writer lives, where that is asked."""
+    with folders.errors("look at the files in", "tmp"):
+        names = [one for one in folders.ops.listdir(folders.tmp) if one.endswith(PART) and one != own]
+        return sum(_hole(folders, name, living=living) for name in names)
+
+
+def _hole(folders: Folders, name: str, *, living: bool) -> int:
+    try:
+        look = folders.ops.lstat(name, dir_fd=folders.tmp)
+        hole = max(0, look.st_size - look.st_blocks * 512)
+        if not modes.S_ISREG(look.st_mode) or not hole:
+            return 0
+        return hole if not living or lives(folders, name) else 0
+    except FileNotFoundError:
+        return 0  # it was published meanwhile
+
+
+def lives(folders: Folders, name: str) -> bool:
+    """Whether a writer holds the file `name` in `tmp`; where nobody can tell, yes."""
+    with opened(folders.ops, name, READ, dir_fd=folders.tmp) as fd:
+        try:
+            return not folders.ops.try_lock(fd)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return True
