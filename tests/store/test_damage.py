@@ -142,7 +142,7 @@ def test_a_tmp_folder_that_is_replaced_by_a_link_is_not_followed(store, tmp_path
 
 def test_a_link_planted_under_a_temp_s_name_is_not_followed(store, tmp_path, monkeypatch):
     (tmp_path / "precious").write_text("mine")
-    monkeypatch.setattr("modelhub.store.blobs.unique", lambda _label: "guessed")
+    monkeypatch.setattr("modelhub.store.publishing.unique", lambda _label: "guessed")
     (store.root / "tmp" / "guessed").symlink_to(tmp_path / "precious")
     with pytest.raises(StoreUnavailable):
         put(store, b"data")

@@ -30,9 +30,11 @@ from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.layout import LinkMode
 from modelhub.store.ledger import FileLedger
 from modelhub.store.local import LocalStore
-from modelhub.store.ports import Ledger, Part
+from modelhub.store.parts import Unfinished
+from modelhub.store.ports import Batch, Ledger, Part
 
 __all__ = [
+    "Batch",
     "ByteStream",
     "Expected",
     "FileLedger",
@@ -43,4 +45,5 @@ __all__ = [
     "Part",
     "Span",
     "Store",
+    "Unfinished",
 ]

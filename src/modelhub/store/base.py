@@ -16,11 +16,13 @@ from modelhub.store import layout
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
-from modelhub.store.ports import Ledger, Part
+from modelhub.store.parts.listing import Unfinished
+from modelhub.store.ports import Batch, Ledger, Part
 
 Level = Literal["proof", "full", "off"]
 _LEVELS = ("proof", "full", "off")
 DAY = 86_400.0
+WEEK = 7 * DAY
 
 
 class Store(ABC):
@@ -103,6 +105,17 @@ class Store(ABC):
             IntegrityError: other bytes, fewer or more than promised; nothing is kept.
             StoreFull: before the first byte when `expect.size` does not fit, else when it happens.
             StoreUnavailable: the folder cannot be written.
+        """
+
+    @abstractmethod
+    def batch(self) -> AbstractContextManager[Batch]:
+        """Stores many small files, from any thread, in a fraction of the time that `put` takes for each.
+
+        They become blobs in groups, the last at the end of the context. An error ends the context, and
+        what is whole until then is kept.
+
+        Raises:
+            StoreFull, StoreUnavailable: at the end, too.
         """
 
     @abstractmethod
@@ -240,8 +253,19 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def sweep(self, older_than: float = DAY) -> int:
-        """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many."""
+    def parts(self) -> tuple[Unfinished, ...]:
+        """The blobs that are being received, or that somebody could go on receiving, by digest.
+
+        Raises:
+            StoreUnavailable
+        """
+
+    @abstractmethod
+    def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
+        """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many.
+
+        Parts that somebody could go on with have their own time, since their last byte.
+        """
 
     @abstractmethod
     def close(self) -> None:

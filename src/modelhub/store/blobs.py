@@ -18,14 +18,12 @@ from modelhub.store import layout, proof
 from modelhub.store.folders import Folders, open_folder, unique
 from modelhub.store.fsops import (
     ALONE,
-    CREATE,
     READ,
     Watch,
-    discard,
     wait_lock,
 )
 from modelhub.store.hardlinks import unlink_all
-from modelhub.store.intake import Expected, Received, sha256_of
+from modelhub.store.intake import sha256_of
 from modelhub.store.ports import Ledger
 from modelhub.store.tables import Tables
 
@@ -35,7 +33,6 @@ Clock = Callable[[], int]
 
 # Each round ends because somebody else published or removed the same blob meanwhile.
 _ROUNDS = 8
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +41,6 @@ class Held:
 
     fd: int
     digest: Digest
-
-
-@dataclass(frozen=True, slots=True)
-class Temp:
-    """A file of ours in `tmp`."""
-
-    fd: int
-    name: str
 
 
 class Blobs:
@@ -172,8 +161,21 @@ class Blobs:
         """Record that the file which looked so, when it was `seen`, is right; `after` is how our own link
         left it.
         """
+        record = self.noted(digest, look, after, seen=seen)
+        self._ledger.record([record])
+        return record
+
+    def noted(
+        self,
+        digest: Digest,
+        look: stat_result,
+        after: stat_result | None = None,
+        *,
+        seen: int | None = None,
+    ) -> BlobRecord:
+        """What `note` records."""
         now = self.clock()
-        record = BlobRecord(
+        return BlobRecord(
             digest=digest,
             size=look.st_size,
             state=BlobState.PRESENT,
@@ -181,8 +183,10 @@ class Blobs:
             proof=self.proof_of(look, after, seen=seen),
             verified_at=datetime.fromtimestamp(now / 1e9, UTC),
         )
-        self._ledger.record([record])
-        return record
+
+    def record(self, records: Iterable[BlobRecord]) -> None:
+        """Write records down, in one transaction."""
+        self._ledger.record(records)
 
     def proof_of(
         self, look: stat_result, after: stat_result | None = None, *, seen: int | None = None
@@ -250,66 +254,6 @@ class Blobs:
             hint="Pull the model again; what is missing is fetched.",
             digests=[digest],
         )
-
-    # Publishing
-
-    @contextmanager
-    def temp(self, watch: Watch = ALONE) -> Iterator[Temp]:
-        """A new file of ours in `tmp`, gone at the end; its lock says that we live."""
-        name = unique("put")
-        with self._folders.errors("make a file in", layout.TMP):
-            fd = self._ops.open(name, CREATE, 0o600, dir_fd=self._folders.tmp)
-        try:
-            with self._folders.errors("lock", name):
-                wait_lock(self._ops, fd, watch)
-            yield Temp(fd, name)
-        finally:
-            self._ops.close(fd)
-            with self._folders.errors("remove", name):
-                discard(self._ops, name, dir_fd=self._folders.tmp)
-
-    def publish(self, temp: Temp, received: Received, expect: Expected, watch: Watch) -> BlobRecord:
-        """Give received bytes their name; when they have it already, vouch for what is there."""
-        digest = received.digest
-        with self._folders.errors("write", expect.name, need=received.size):
-            self._ops.fchmod(temp.fd, 0o444)
-            sealed = self.seal(temp.fd)
-            self._ops.fsync(temp.fd)
-        for _ in range(_ROUNDS):
-            with self._folders.errors("publish", expect.name, need=received.size):
-                if self._name(temp, digest):
-                    if len(received.table.blocks) > 1:
-                        self.tables.write(received.table)
-                    return self.note(digest, sealed, self._ops.fstat(temp.fd))
-            try:
-                return self.vouch(digest, watch)
-            except (ArtifactNotFound, IntegrityError):
-                continue  # it went, or was wrong and is in quarantine: the name is free
-        raise self.busy(digest)
-
-    def _name(self, temp: Temp, digest: Digest) -> bool:
-        """Whether `temp` is the blob now; a blob that is there already stays."""
-        with self._shard(digest) as shard:
-            if not self._link(temp, digest, shard):
-                return False
-            self._ops.fsync(shard)
-        discard(self._ops, temp.name, dir_fd=self._folders.tmp)
-        return True
-
-    def _link(self, temp: Temp, digest: Digest, shard: int) -> bool:
-        between = {"source_fd": self._folders.tmp, "target_fd": shard}
-        try:
-            self._ops.link(temp.name, digest, **between)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            # No hard links here: a rename is as atomic, and replaces only equal bytes.
-            if self.look(digest) is not None:
-                return False
-            self._ops.rename(temp.name, digest, **between)
-        return True
 
     @contextmanager
     def _shard(self, digest: Digest) -> Iterator[int]:

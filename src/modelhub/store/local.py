@@ -2,10 +2,9 @@
 
 import logging
 import os
-import stat as modes
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -14,17 +13,20 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, Mode
 from modelhub.facts import BlobRecord, BlobState, Snapshot
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
-from modelhub.store.base import DAY, Level, Store, known_level
+from modelhub.store.base import DAY, WEEK, Level, Store, known_level
+from modelhub.store.batch import LocalBatch
 from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.folders import Folders, root_of
-from modelhub.store.fsops import ALONE, READ, Check, FsOps, OnBytes, Watch, discard, opened, read_all
+from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
-from modelhub.store.parts import Parts, reserve
-from modelhub.store.ports import Ledger, Part
+from modelhub.store.parts import Parts, Unfinished, reserve, unfinished
+from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.proof import host_id
+from modelhub.store.publishing import Arrival, Publisher
 from modelhub.store.rechecking import recheck
-from modelhub.store.removal import GONE, remove_blob, remove_folder, remove_tree
+from modelhub.store.removal import remove_blob, remove_folder
 from modelhub.store.snapshots import Snapshots
+from modelhub.store.sweeping import sweep
 
 _log = logging.getLogger("modelhub.store")
 
@@ -38,7 +40,8 @@ class LocalStore(Store, schemes=("", "file")):
         self._ledger = ledger
         self._clock = clock
         self._blobs = Blobs(folders, ledger, clock, host)
-        self._parts = Parts(folders, self._blobs)
+        self._publisher = Publisher(folders, self._blobs)
+        self._parts = Parts(folders, self._blobs, self._publisher)
         self._snapshots = Snapshots(folders, self._blobs)
 
     @classmethod
@@ -85,17 +88,17 @@ class LocalStore(Store, schemes=("", "file")):
         started = time.monotonic()
         watch = Watch.of(on_bytes, check)
         reserve(self._folders, expect.name, expect.size or 0)
-        with self._blobs.temp(watch) as temp:
+        with self._publisher.temp(watch) as temp:
             received = receive(stream, temp.fd, expect, self._folders, watch)
-            record = self._blobs.publish(temp, received, expect, watch)
-        fields = {
-            "hash": record.digest,
-            "file_path": expect.name,
-            "bytes": record.size,
-            "duration_ms": round((time.monotonic() - started) * 1000),
-        }
-        _log.info("artifact_stored", extra=fields)
-        return record
+            return self._publisher.publish(Arrival(temp, received, expect.name, started), watch)
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        batch = LocalBatch(self._folders, self._publisher)
+        try:
+            yield batch
+        finally:
+            batch.flush()
 
     def receive(
         self, expect: Expected, *, on_bytes: OnBytes | None = None, check: Check | None = None
@@ -195,37 +198,12 @@ class LocalStore(Store, schemes=("", "file")):
     def remove_snapshot(self, path: str) -> bool:
         return remove_folder(self._folders, RepoPath(path))
 
-    def sweep(self, older_than: float = DAY) -> int:
-        before = self._clock() - int(older_than * 1e9)
-        with self._folders.errors("sweep", layout.TMP):
-            return sum(
-                self._sweep_one(tmp, name, before)
-                for tmp in {self._folders.tmp, self._folders.staging}
-                for name in self._ops.listdir(tmp)
-            )
+    def parts(self) -> tuple[Unfinished, ...]:
+        return unfinished(self._folders, self._clock())
 
-    def _sweep_one(self, tmp: int, name: str, before: int) -> bool:
-        try:
-            look = self._ops.lstat(name, dir_fd=tmp)
-            if look.st_mtime_ns > before:
-                return False
-            if modes.S_ISDIR(look.st_mode):
-                return self._sweep_folder(tmp, name)
-            if modes.S_ISREG(look.st_mode):
-                with opened(self._ops, name, READ, dir_fd=tmp) as fd:
-                    if not self._ops.try_lock(fd):
-                        return False  # its writer lives
-            discard(self._ops, name, dir_fd=tmp)
-        except FileNotFoundError:
-            return False  # its writer ended
-        return True
-
-    def _sweep_folder(self, tmp: int, name: str) -> bool:
-        """Go on with the removal of a snapshot's folder; others are not ours."""
-        if not name.startswith(f"{GONE}."):
-            return False
-        remove_tree(self._ops, name, tmp)
-        return True
+    def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
+        now = self._clock()
+        return sweep(self._folders, now - int(older_than * 1e9), now - int(parts_older_than * 1e9))
 
     def close(self) -> None:
         self._folders.close()

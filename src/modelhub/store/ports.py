@@ -7,7 +7,8 @@ from typing import Protocol
 from modelhub.facts import BlobRecord
 from modelhub.refs import Digest
 from modelhub.store.blocks import Span
-from modelhub.store.fsops import Check
+from modelhub.store.fsops import Check, OnBytes
+from modelhub.store.intake import ByteStream, Expected
 
 
 class Ledger(Protocol):
@@ -28,6 +29,30 @@ class Ledger(Protocol):
 
     def record(self, records: Iterable[BlobRecord]) -> None:
         """Insert or replace records, all or none."""
+        ...
+
+
+class Batch(Protocol):
+    """Many small files that become blobs together; safe to use from several threads."""
+
+    @property
+    def records(self) -> Mapping[Digest, BlobRecord]:
+        """What became a blob until now; all of it at the end of the batch."""
+        ...
+
+    def put(
+        self,
+        stream: ByteStream,
+        *,
+        expect: Expected,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Digest:
+        """Take all bytes of `stream`, as `Store.put` does; they get their name later, with others.
+
+        Raises:
+            IntegrityError, StoreFull, StoreUnavailable: as `Store.put`; the others of the batch stay.
+        """
         ...
 
 

@@ -7,7 +7,8 @@ again before it counts, so a bit that flipped in the part costs one block. Witho
 another one's, the part starts over.
 """
 
+from modelhub.store.parts.listing import Unfinished, unfinished
 from modelhub.store.parts.receiving import Grain, Parts
 from modelhub.store.parts.reservations import reserve
 
-__all__ = ["Grain", "Parts", "reserve"]
+__all__ = ["Grain", "Parts", "Unfinished", "reserve", "unfinished"]

@@ -1,6 +1,7 @@
 """One part: written from several threads, hashed meanwhile, made durable now and then."""
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -8,7 +9,6 @@ from modelhub.errors import IntegrityError, StoreUnavailable
 from modelhub.facts import BlobRecord
 from modelhub.refs import Digest
 from modelhub.store import layout
-from modelhub.store.blobs import Blobs, Temp
 from modelhub.store.blocks import BlockTable, Span
 from modelhub.store.folders import Folders, unique
 from modelhub.store.fsops import Check, Watch, pwrite_all
@@ -17,6 +17,7 @@ from modelhub.store.parts.checkpoints import Checkpoints
 from modelhub.store.parts.hashing import Follower
 from modelhub.store.parts.progress import Piece, Progress
 from modelhub.store.parts.sidecar import Sidecar
+from modelhub.store.publishing import Arrival, Publisher, Temp
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class LocalPart:
     def __init__(
         self,
         folders: Folders,
-        blobs: Blobs,
+        publisher: Publisher,
         temp: Temp,
         expect: Expected,
         progress: Progress,
@@ -56,7 +57,8 @@ class LocalPart:
         self.record: BlobRecord | None = None
         self._folders = folders
         self._ops = folders.ops
-        self._blobs = blobs
+        self._publisher = publisher
+        self._started = time.monotonic()
         self._temp = temp
         self._expect = expect
         self._progress = progress
@@ -147,7 +149,8 @@ class LocalPart:
             self._refuse(actual)
         table = BlockTable(actual, self._progress.blocks, self._progress.checksums)
         received = Received(actual, self.size, table)
-        self.record = self._blobs.publish(self._temp, received, self._expect, Watch(check=check))
+        arrival = Arrival(self._temp, received, self._expect.name, self._started)
+        self.record = self._publisher.publish(arrival, Watch(check=check))
         self._kept = False
         return self.record
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput
 from modelhub.facts import BlobRecord
 from modelhub.refs import Digest
-from modelhub.store.blobs import Blobs, Temp
+from modelhub.store.blobs import Blobs
 from modelhub.store.blocks import BLOCK, Blocks, matching
 from modelhub.store.folders import Folders, unique
 from modelhub.store.fsops import READ, Watch, discard, opened, wait_lock
@@ -19,6 +19,7 @@ from modelhub.store.parts.progress import Progress
 from modelhub.store.parts.reservations import PART, reserve
 from modelhub.store.parts.sidecar import Sidecar
 from modelhub.store.ports import Part
+from modelhub.store.publishing import Publisher, Temp
 
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -34,8 +35,9 @@ class Grain:
 class Parts:
     """The parts of one store."""
 
-    def __init__(self, folders: Folders, blobs: Blobs) -> None:
+    def __init__(self, folders: Folders, blobs: Blobs, publisher: Publisher) -> None:
         self._folders = folders
+        self._publisher = publisher
         self._ops = folders.ops
         self._blobs = blobs
         self.grain = Grain()
@@ -137,7 +139,7 @@ class Parts:
             with self._folders.errors("write", expect.name, need=size):
                 progress = self._resumed(temp, blocks, sidecar, watch)
             part = LocalPart(
-                self._folders, self._blobs, temp, expect, progress, sidecar, self.grain.checkpoint
+                self._folders, self._publisher, temp, expect, progress, sidecar, self.grain.checkpoint
             )
             with closing(part):
                 need = size - self._ops.fstat(temp.fd).st_blocks * 512

@@ -17,15 +17,18 @@ from modelhub.store.parts.reservations import PART
 
 SUFFIX = ".blocks"
 
+# Bytes: both tables of a file of 50 TB.
+_LIMIT = 64 << 20
 _WRITE = os.O_WRONLY | os.O_NOFOLLOW
 # A symbolic link stands there, or a device.
-_NO_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO})
+_NO_FILE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.EISDIR})
 
 
 class Sidecar:
     """The tables of the part `part`. Its user holds the part."""
 
     def __init__(self, folders: Folders, part: str, digest: Digest, blocks: Blocks) -> None:
+        self._folders = folders
         self._ops = folders.ops
         self._tmp = folders.tmp
         self.name = part.partition(".")[0] + PART + SUFFIX
@@ -35,21 +38,11 @@ class Sidecar:
 
     def load(self) -> BlockTable | None:
         """The newest table; `None` where there is none of this file."""
-        slot = length(self._blocks)
-        try:
-            with opened(self._ops, self.name, READ, dir_fd=self._tmp) as fd:
-                if self._ops.fstat(fd).st_size != 2 * slot:
-                    return None
-                data = read_all(self._ops, fd)
-        except OSError as error:
-            if error.errno in _NO_FILE:
-                return None
-            raise
-        tables = filter(None, map(BlockTable.decode, (data[:slot], data[slot:])))
-        ours = [one for one in tables if (one.digest, one.blocks) == (self._digest, self._blocks)]
-        newest = max(ours, key=lambda one: one.number, default=None)
-        self._number = newest.number if newest else 0
-        return newest
+        table = newest(self._folders, self.name.removesuffix(SUFFIX))
+        if table is None or (table.digest, table.blocks) != (self._digest, self._blocks):
+            return None
+        self._number = table.number
+        return table
 
     def create(self) -> None:
         """Start over: both slots, empty."""
@@ -81,3 +74,19 @@ class Sidecar:
     def discard(self) -> None:
         """Remove it, if it is there."""
         discard(self._ops, self.name, dir_fd=self._tmp)
+
+
+def newest(folders: Folders, part: str) -> BlockTable | None:
+    """The newest table of the part of this name; `None` where there is none."""
+    try:
+        with opened(folders.ops, part + SUFFIX, READ, dir_fd=folders.tmp) as fd:
+            if folders.ops.fstat(fd).st_size > _LIMIT:
+                return None
+            data = read_all(folders.ops, fd)
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        raise
+    half = len(data) // 2
+    tables = filter(None, map(BlockTable.decode, (data[:half], data[half:])))
+    return max(tables, key=lambda one: one.number, default=None)

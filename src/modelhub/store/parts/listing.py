@@ -1,0 +1,59 @@
+"""What is in `tmp` of blobs that are not whole yet."""
+
+import stat as modes
+from dataclasses import dataclass
+
+from modelhub.errors import InvalidInput
+from modelhub.refs import Digest
+from modelhub.store import layout
+from modelhub.store.blocks import BlockTable
+from modelhub.store.folders import Folders
+from modelhub.store.parts.reservations import PART, lives
+from modelhub.store.parts.sidecar import newest
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A blob that is being received, or that somebody could go on receiving.
+
+    `size` and `present` (what is durable of it) are in bytes, `age` is seconds since its last byte;
+    `live` tells whether a writer has it now.
+    """
+
+    digest: Digest
+    size: int
+    present: int
+    age: float
+    live: bool
+
+
+def unfinished(folders: Folders, now: int) -> tuple[Unfinished, ...]:
+    """All parts of a store at `now` (nanoseconds since 1970), as they say themselves, by digest.
+
+    Raises:
+        StoreUnavailable
+    """
+    with folders.errors("look at the files in", layout.TMP):
+        names = sorted(name for name in folders.ops.listdir(folders.tmp) if name.endswith(PART))
+        return tuple(filter(None, (_one(folders, name, now) for name in names)))
+
+
+def _one(folders: Folders, name: str, now: int) -> Unfinished | None:
+    try:
+        digest = Digest(name.partition(".")[0])
+        look = folders.ops.lstat(name, dir_fd=folders.tmp)
+        if not modes.S_ISREG(look.st_mode):
+            return None
+        live = lives(folders, name)
+    except (InvalidInput, FileNotFoundError):
+        return None  # it is not ours, or was published meanwhile
+    table = newest(folders, name)
+    age = max(0.0, (now - look.st_mtime_ns) / 1e9)
+    return Unfinished(digest, look.st_size, _present(table, digest, look.st_size), age, live)
+
+
+def _present(table: BlockTable | None, digest: Digest, size: int) -> int:
+    if table is None or table.digest != digest or table.blocks.size != size:
+        return 0
+    here = (index for index, known in enumerate(table.checksums) if known is not None)
+    return sum(end - start for start, end in table.blocks.spans(here))
