@@ -92,6 +92,7 @@ WEIGHTS = WeightFile(repo=REPO.id, path=FILE.path, sha256=DIGEST)
 
 PROCESS = ProcessMark(host="h", boot_id="b", pid=1 << 22, started=1 << 40)
 LOADED = InstanceRecord(
+    source="huggingface",
     repo=REPO.id,
     commit=COMMIT,
     model="a",

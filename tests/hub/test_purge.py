@@ -17,7 +17,7 @@ from modelhub import ModelRef
 from modelhub.errors import HubClosed, InUse, InvalidInput, RepositoryNotFound, StoreUnavailable
 from modelhub.facts import Call, JobKind, JobStatus, Removal
 from modelhub.registry.tables import ArtifactLocationRow, ArtifactRow, RepoFileRow
-from modelhub.store import Store
+from modelhub.store.local import LocalStore
 from tests.zoo.hub_server import Fault
 
 from .conftest import MODEL
@@ -215,8 +215,8 @@ CUT = """
 import os, signal, sys
 from modelhub import Hub
 from modelhub.settings import Settings
-from modelhub.store import Store
-setattr(Store, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+from modelhub.store.local import LocalStore
+setattr(LocalStore, sys.argv[2], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 Hub(Settings.from_env({}, home=sys.argv[1]), progress=False).purge(sys.argv[3])
 """
 
@@ -272,7 +272,7 @@ def test_a_purge_that_fails_is_ended_by_the_next_one(hub, make_hub, monkeypatch,
         raise StoreUnavailable("the disk is read-only")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "remove", fail)
+        patch.setattr(LocalStore, "remove", fail)
         with pytest.raises(StoreUnavailable):
             hub.purge(MODEL)
         for _ in range(4):
@@ -303,7 +303,7 @@ def test_a_call_that_comes_too_late_says_why(hub):
 
 def test_bytes_that_are_used_again_while_they_are_removed_are_said_to_stay(hub, monkeypatch):
     hub.pull(f"{MODEL}:q8_0")
-    monkeypatch.setattr(Store, "remove", lambda *_: False)
+    monkeypatch.setattr(LocalStore, "remove", lambda *_: False)
     done = hub.purge(MODEL)
     assert done.removed == ()
     assert {file.users for file in done.kept} == {("used again meanwhile",)}

@@ -12,10 +12,10 @@ import pytest
 
 from modelhub.errors import InUse, RepositoryNotFound
 from modelhub.hub.loading import Loading
-from modelhub.jobs import Fetcher, Holds
+from modelhub.jobs import Fetcher, Hold, Holds
 from modelhub.registry import InstanceBook
-from modelhub.store import Store
 from modelhub.store.fsops import FsOps
+from modelhub.store.local import LocalStore
 
 from .conftest import MODEL
 from .test_purge import Q8, TWIN, blobs, digests, folders
@@ -118,8 +118,8 @@ def stop_at(patch, place, name, *, after=False):
 
 
 SEAMS = {
-    "before the files are proven": (Store, "link", False),
-    "before the folder is written down": (Store, "link", True),
+    "before the files are proven": (LocalStore, "link", False),
+    "before the folder is written down": (LocalStore, "link", True),
     "before the model is written down": (InstanceBook, "add", False),
 }
 
@@ -211,11 +211,12 @@ def test_who_stood_still_until_its_lease_was_over_leaves_no_folder(
     make_hub, database_url, twin, monkeypatch, rounds
 ):
     hub, other = make_hub(database=database_url), make_hub(database=database_url)
-    monkeypatch.setattr(Holds, "hold", lambda *_: nullcontext())  # as if it were over
+    over = nullcontext(Hold(hub._registry, 0))  # a lease that no row has any more
+    monkeypatch.setattr(Holds, "hold", lambda *_: over)
     hub.pull(f"{MODEL}:q8_0")
     for _ in range(rounds(3, 20)):
         with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(1) as pool:
-            stopped = stop_at(patch, Store, "link")
+            stopped = stop_at(patch, LocalStore, "link")
             pulled = pool.submit(hub.pull, f"{twin}:q8_0")
             assert stopped.reached.wait(WAIT)
             other.purge(twin)

@@ -230,6 +230,7 @@ def held(registry, record):
 
 def instance(repo, commit):
     return InstanceRecord(
+        source="huggingface",
         repo=repo,
         commit=commit,
         model="qwen3-0.6b",
@@ -336,7 +337,7 @@ def test_who_pulls_or_loads_it_or_what_builds_on_it_holds_it(registry, record):
         with registry.begin() as tx:
             tx.leases.renew(lease, 90)
             tx.leases.expire()
-            assert tx.leases.owners() == ((lease, "h:7:a"),)
+            assert tx.leases.owners() == ((lease, "h:7:a", "h", None),)
             tx.leases.release(lease)
     assert remove(registry, record).kept
     with pytest.raises(RepositoryNotFound, match="purged meanwhile"):

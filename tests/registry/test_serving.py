@@ -15,6 +15,7 @@ from tests.registry.samples import COMMIT, model, saved
 A, B = Digest("a" * 64), Digest("b" * 64)
 HERE = ProcessMark(host="here", boot_id="boot", pid=7, started=9)
 LOADED = InstanceRecord(
+    source="huggingface",
     repo="a/b",
     commit="0" * 40,
     model="m",

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from modelhub.facts.base import Fact
+from modelhub.refs import Digest
 
 
 class InstanceStatus(StrEnum):
@@ -27,8 +28,12 @@ class ProcessMark(Fact):
 
 
 class InstanceRecord(Fact):
-    """A model that a process has loaded. `digest` names its weights, `config` its options."""
+    """A model that a process has loaded. `digest` names its weights, `config` its options.
 
+    `artifacts` are all files that it was loaded from: they stay in the store as long as it is loaded.
+    """
+
+    source: str
     repo: str
     commit: str
     model: str
@@ -42,6 +47,7 @@ class InstanceRecord(Fact):
     predicted_bytes: int
     measured_bytes: int | None
     process: ProcessMark
+    artifacts: tuple[Digest, ...] = ()
 
 
 class CallStatus(StrEnum):

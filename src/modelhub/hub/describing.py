@@ -34,6 +34,7 @@ def described(ready: Ready, instance: Instance) -> InstanceRecord:
     """What is written down of a loaded model."""
     provenance, plan = ready.provenance, ready.plan
     return InstanceRecord(
+        source=ready.target.record.repo.source,
         repo=provenance.repo,
         commit=provenance.commit,
         model=provenance.model,
@@ -47,4 +48,5 @@ def described(ready: Ready, instance: Instance) -> InstanceRecord:
         predicted_bytes=plan.memory,
         measured_bytes=memory_of(provenance.runtime, instance),
         process=process_mark(instance.pid),
+        artifacts=tuple(file.sha256 for file in plan.files if file.sha256),
     )

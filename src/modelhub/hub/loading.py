@@ -103,8 +103,12 @@ class Loading:
         """
         plan = ready.plan
         assert plan.runtime is not None
-        held.enter_context(self.puller.holds.hold(ready.target.record, f"loading {plan.repo}"))
+        known = [file.sha256 for file in plan.files if file.sha256]
+        what = f"loading {plan.repo}"
+        hold = held.enter_context(self.puller.holds.hold(ready.target.record, what, known))
         pulled = self._pull(ready.target, plan, call, on_progress)
+        if any(each.fetched_bytes for each in pulled.values()):
+            hold.add(file.sha256 for each in pulled.values() for file in each.files)
         homes = {part.name: place_of(ready.target.report, part) for part in plan.components}
         roots = {name: pulled[place].path for name, place in homes.items() if place in pulled}
         self.contents.admit(plan, roots)

@@ -5,11 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from modelhub.errors import ArtifactNotFound
-from modelhub.facts import Call, JobKind, PlannedFile, ProgressCallback, RepoFile, Snapshot
+from modelhub.facts import (
+    Call,
+    JobKind,
+    PlannedFile,
+    ProgressCallback,
+    RepoFile,
+    RepoListing,
+    Snapshot,
+)
 from modelhub.hub.places import Place
 from modelhub.hub.resolve import Resolver, Target
-from modelhub.jobs import Fetcher, Holds, Jobs
-from modelhub.refs import RepoPath
+from modelhub.jobs import Fetcher, Hold, Holds, Jobs
+from modelhub.refs import Digest, RepoPath
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
@@ -42,25 +50,31 @@ class Puller:
         No purge takes the repository meanwhile. A blob that turns out to be damaged is put aside, and
         fetched again at the next call.
         """
-        with self.holds.hold(target.record, f"pulling {target.report.repo}"):
-            return self._pull(target, what, wanted, call, on_progress)
+        paths = sorted(set(wanted))
+        listing = self.resolver.listing(target)
+        with self.holds.hold(
+            target.record, f"pulling {target.report.repo}", _digests(listing, paths).values()
+        ) as hold:
+            return self._pull(target, what, listing, paths, hold, call, on_progress)
 
     def _pull(
         self,
         target: Target,
         what: Mapping[str, str],
-        wanted: Iterable[RepoPath],
+        listing: RepoListing,
+        paths: Sequence[RepoPath],
+        hold: Hold,
         call: Call,
         on_progress: ProgressCallback | None,
     ) -> Snapshot:
-        paths = sorted(set(wanted))
         moved = 0
         for _ in range(MAX_ROUNDS):
-            listing = self.resolver.listing(target)
             if missing := self.fetcher.missing(listing, paths):
                 moved += self._fetch(target, what, missing, call, on_progress)
+                listing = self.resolver.listing(target)
+                hold.add(_digests(listing, [file.path for file in missing]).values())
                 continue
-            digests = {path: digest for path in paths if (digest := listing.by_path[path].sha256)}
+            digests = _digests(listing, paths)
             self.fetcher.announce(target.record, listing)
             try:
                 linked = self.fetcher.link(listing.repo, listing.commit, digests, call, on_progress)
@@ -70,6 +84,7 @@ class Puller:
                     "artifact_gone",
                     extra={"model_repo_name": target.report.repo, "hash": error.details["digests"][0]},
                 )
+                listing = self.resolver.listing(target)
                 continue
             reused = sum(file.size for file in linked.files) - moved
             return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})
@@ -92,10 +107,11 @@ class Puller:
         digests = {file.path: file.sha256 for file in files if file.sha256 and file.present}
         if len(digests) < len({file.path for file in files}):
             return None
-        try:
-            linked = self.fetcher.link(place.id, place.commit, digests, call, on_progress)
-        except ArtifactNotFound:
-            return None
+        with self.holds.hold(None, f"linking {place.repo}", digests.values()):
+            try:
+                linked = self.fetcher.link(place.id, place.commit, digests, call, on_progress)
+            except ArtifactNotFound:
+                return None
         size = sum(file.size for file in linked.files)
         return linked.model_copy(update={"fetched_bytes": 0, "reused_bytes": size})
 
@@ -126,6 +142,12 @@ class Puller:
         finally:
             self.resolver.forget_reports()
         return int(str(output["bytes"]))
+
+
+def _digests(listing: RepoListing, paths: Iterable[RepoPath]) -> dict[RepoPath, Digest]:
+    """The hashes of those of these files that are known, and whose names are."""
+    known = ((path, listing.by_path.get(path)) for path in paths)
+    return {path: file.sha256 for path, file in known if file is not None and file.sha256}
 
 
 def whole(pulled: Mapping[Place, Snapshot]) -> Snapshot:

@@ -68,7 +68,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     undo.callback(sources.close)
     recorder = Recorder(registry)
     undo.callback(recorder.close)
-    book = InstanceBook(registry, is_gone)
+    book = InstanceBook(registry, is_gone, ledger.key)
     book.reap()
     instances = Instances(book)
     undo.callback(instances.close)

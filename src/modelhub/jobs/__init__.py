@@ -2,8 +2,8 @@
 
 from modelhub.jobs.engine import JobContext, Jobs
 from modelhub.jobs.fetch import Fetcher
-from modelhub.jobs.holds import Holds
+from modelhub.jobs.holds import Hold, Holds
 from modelhub.jobs.references import References
 from modelhub.jobs.sync import Syncer
 
-__all__ = ["Fetcher", "Holds", "JobContext", "Jobs", "References", "Syncer"]
+__all__ = ["Fetcher", "Hold", "Holds", "JobContext", "Jobs", "References", "Syncer"]

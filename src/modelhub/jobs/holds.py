@@ -1,10 +1,10 @@
-"""Keeps repositories from being purged while something is done with them."""
+"""Keeps repositories from being purged, and bytes from being collected, while something is done with them."""
 
 import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -12,7 +12,9 @@ from uuid import uuid4
 from modelhub.errors import HubClosed, RegistryError
 from modelhub.facts import RepoRecord
 from modelhub.jobs.engine import is_dead
-from modelhub.registry import Registry, StoreKey
+from modelhub.refs import Digest
+from modelhub.registry import Owner, Registry, StoreKey
+from modelhub.runtimes.processes import process_mark
 
 log = logging.getLogger(__name__)
 
@@ -25,28 +27,50 @@ def _me() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A lease that is ours."""
+
+    registry: Registry
+    number: int
+
+    def add(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        """Hold these bytes too: those of them that are in the store now."""
+        wanted = tuple(digests)
+        if not wanted:
+            return frozenset()
+        with self.registry.begin() as tx:
+            return tx.leases.add(self.number, wanted)
+
+
+@dataclass(frozen=True, slots=True)
 class Holds:
-    """The leases of one Hub on repositories. Each is renewed as long as it is held."""
+    """The leases of one Hub on repositories and bytes. Each is renewed as long as it is held."""
 
     registry: Registry
     place: StoreKey
     owner: str = field(default_factory=_me)
 
     @contextmanager
-    def hold(self, record: RepoRecord, purpose: str) -> Iterator[None]:
-        """Let no purge take the repository until the end of the block; `purpose` says what is done.
+    def hold(
+        self, record: RepoRecord | None, purpose: str, digests: Iterable[Digest] = ()
+    ) -> Iterator[Hold]:
+        """Let no purge take the repository, and no collection what the store has of `digests`, until the end
+        of the block; `purpose` says what is done.
 
         Raises:
-            RepositoryNotFound: when one has.
+            RepositoryNotFound: when a purge has taken it.
         """
+        me = process_mark()
         with self.registry.begin() as tx:
             number = tx.leases.take(
-                record.id,
+                None if record is None else record.id,
                 store=self.place,
                 owner=self.owner,
-                host=socket.gethostname(),
+                host=me.host,
+                boot_id=me.boot_id,
                 purpose=purpose,
                 seconds=LEASE_SECONDS,
+                digests=digests,
             )
         ended = threading.Event()
         beats = threading.Thread(
@@ -54,7 +78,7 @@ class Holds:
         )
         beats.start()
         try:
-            yield
+            yield Hold(self.registry, number)
         finally:
             ended.set()
             beats.join()
@@ -64,7 +88,7 @@ class Holds:
         """Forget the leases of processes of this host that are gone, and those that are over."""
         with self.registry.read() as tx:
             owners = tx.leases.owners()
-        dead = [number for number, owner in owners if is_dead(owner)]
+        dead = [one.lease for one in owners if _is_over(one)]
         if owners:
             with self.registry.begin() as tx:
                 for number in dead:
@@ -87,3 +111,10 @@ class Holds:
         except (RegistryError, HubClosed) as error:
             # What was done stays done; the lease runs out by itself.
             log.warning("lease_not_renewed", extra={"error_type": error.code})
+
+
+def _is_over(lease: Owner) -> bool:
+    """Whether its owner was a process of this host, which has ended or was before the host's last boot."""
+    me = process_mark()
+    rebooted = lease.host == me.host and bool(lease.boot_id) and lease.boot_id != me.boot_id
+    return rebooted or is_dead(lease.owner)

@@ -10,6 +10,7 @@ from modelhub.registry.artifacts import StoreKey
 from modelhub.registry.claims import FetchClaims
 from modelhub.registry.instances import InstanceBook
 from modelhub.registry.jobs import Jobs
+from modelhub.registry.leases import Owner
 from modelhub.registry.models import Models
 from modelhub.registry.registry import Registry, Transaction
 from modelhub.registry.repos import Repos
@@ -23,6 +24,7 @@ __all__ = [
     "Jobs",
     "ModelQuery",
     "Models",
+    "Owner",
     "Registry",
     "Repos",
     "Revisions",

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row as Result
-from sqlalchemy import Select, and_, delete, or_, select
+from sqlalchemy import Select, and_, case, delete, or_, select
 from sqlalchemy.orm import Session
 
 from modelhub.facts import BlobRecord, BlobState, Proof
 from modelhub.refs import Digest
 from modelhub.registry.artifacts import StoreKey, artifact_ids, store_id
 from modelhub.registry.registry import Registry
-from modelhub.registry.statements import batches, insert
+from modelhub.registry.statements import batches, insert, now
 from modelhub.registry.tables import ArtifactLocationRow, ArtifactProofRow, ArtifactRow, StoreRow
 
 __all__ = ["StoreLedger"]
@@ -92,12 +92,22 @@ class StoreLedger:
 
     def _record(self, session: Session, home: int, records: Mapping[Digest, BlobRecord]) -> None:
         artifacts = artifact_ids(session, {digest: record.size for digest, record in records.items()})
-        new = insert(session, ArtifactLocationRow)
-        replace = {name: new.excluded[name] for name in _LOCATED}
+        new, moment = insert(session, ArtifactLocationRow), now(session)
+        replace: dict[str, Any] = {name: new.excluded[name] for name in _LOCATED}
+        # What came (back) is new: no collection takes it at once. A proof that is renewed is no use of it.
+        came = (ArtifactLocationRow.state != "present") | ArtifactLocationRow.last_accessed_at.is_(None)
+        replace["last_accessed_at"] = case(
+            (came, new.excluded.last_accessed_at), else_=ArtifactLocationRow.last_accessed_at
+        )
         session.execute(
             new.on_conflict_do_update(index_elements=["store_id", "artifact_id"], set_=replace),
             [
-                {"store_id": home, "artifact_id": artifacts[digest], **_location(record)}
+                {
+                    "store_id": home,
+                    "artifact_id": artifacts[digest],
+                    "last_accessed_at": moment,
+                    **_location(record),
+                }
                 for digest, record in records.items()
             ],
         )

@@ -14,7 +14,7 @@ from modelhub.registry.statements import batches, insert
 from modelhub.registry.tables import ArtifactRow, ComponentFileRow, ComponentRow, RepoFileRow, StoreRow
 from modelhub.registry.types import check_indexable
 
-__all__ = ["StoreKey", "artifact_ids", "link_files", "store_id"]
+__all__ = ["StoreKey", "artifact_ids", "known_artifacts", "link_files", "store_id"]
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\b")
 _ORIGIN = ("model_repo_id", "filename", "path", "format", "precision", "part_id")
@@ -80,6 +80,11 @@ def store_id(session: Session, key: StoreKey) -> int:
         )
         found = session.scalars(mine).one()
     return found
+
+
+def known_artifacts(session: Session, digests: Iterable[Digest]) -> dict[Digest, int]:
+    """The rows of those bytes that have one. They stay until the transaction ends; see `artifact_ids`."""
+    return _known(session, sorted(digests))
 
 
 def _known(session: Session, digests: Iterable[Digest]) -> dict[Digest, int]:

@@ -1,16 +1,25 @@
 """Loaded models: rows with leases. All times are the database's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from modelhub.facts import InstanceRecord, InstanceStatus, ProcessMark
+from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.leases import Leases
 from modelhub.registry.registry import Registry
 from modelhub.registry.statements import now
-from modelhub.registry.tables import InstanceRow, ModelRow, RepoRow, RevisionRow, VariantRow
+from modelhub.registry.tables import (
+    InstanceRow,
+    LeaseRow,
+    ModelRow,
+    RepoRow,
+    RevisionRow,
+    VariantRow,
+)
 from modelhub.registry.tables.work import LIVE_STATES
 
 __all__ = ["InstanceBook"]
@@ -22,12 +31,19 @@ _KEPT = timedelta(days=7)
 class InstanceBook:
     """The loaded models of all processes on one database (`modelhub.runtimes.ports.InstanceLedger`).
 
-    `is_gone` says whether a process has ended, as far as this host can know.
+    `is_gone` says whether a process has ended, as far as this host can know. With a `store`, each has a
+    lease on the files there that it was loaded from.
     """
 
-    def __init__(self, registry: Registry, is_gone: Callable[[ProcessMark], bool]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        is_gone: Callable[[ProcessMark], bool],
+        store: StoreKey | None = None,
+    ) -> None:
         self._registry = registry
         self._is_gone = is_gone
+        self._store = store
 
     def add(self, record: InstanceRecord, lease: float) -> int:
         """Write a loaded model down, for `lease` seconds; its number."""
@@ -45,6 +61,18 @@ class InstanceBook:
             )
             tx.session.add(row)
             tx.session.flush()
+            if self._store is not None and record.artifacts:
+                process = record.process
+                tx.leases.take(
+                    None,
+                    store=self._store,
+                    owner=f"{process.host}:{process.pid}:instance-{row.id}",
+                    host=process.host,
+                    boot_id=process.boot_id,
+                    purpose=_purpose(row.id),
+                    seconds=lease,
+                    digests=record.artifacts,
+                )
             return row.id
 
     def beat(self, states: Mapping[int, InstanceStatus], lease: float) -> None:
@@ -62,11 +90,13 @@ class InstanceBook:
                 if status is InstanceStatus.BUSY:
                     values["last_used_at"] = moment
                 tx.session.execute(update(InstanceRow).where(InstanceRow.id.in_(mine)).values(values))
+            tx.session.execute(update(LeaseRow).where(_of(states)).values(expires_at=until))
 
     def remove(self, number: int) -> None:
         """It was unloaded."""
         with self._registry.begin() as tx:
             tx.session.execute(delete(InstanceRow).where(InstanceRow.id == number))
+            _let_go(tx.session, [number])
 
     def reap(self) -> None:
         """Mark those as lost whose process is gone, or whose lease is over; forget the oldest lost."""
@@ -84,7 +114,25 @@ class InstanceBook:
             with self._registry.begin() as tx:
                 dead = InstanceRow.id.in_(lost) & InstanceRow.status.in_(LIVE_STATES)
                 tx.session.execute(update(InstanceRow).where(dead).values(status="lost"))
+                _let_go(tx.session, lost)
                 tx.session.execute(delete(InstanceRow).where(InstanceRow.id.in_(old)))
+
+
+def _purpose(number: int) -> str:
+    """What the lease of an instance is for: so it is found again."""
+    return f"loaded model {number}"
+
+
+def _of(numbers: Iterable[int]) -> ColumnElement[bool]:
+    """The leases of these instances."""
+    return LeaseRow.purpose.in_([_purpose(number) for number in numbers])
+
+
+def _let_go(session: Session, numbers: Sequence[int]) -> None:
+    """What they were loaded from was used until now, and they need it no more."""
+    leases = session.scalars(select(LeaseRow.id).where(_of(numbers))).all()
+    for number in leases:
+        Leases(session).release(number)
 
 
 def _columns(record: InstanceRecord) -> dict[str, Any]:
@@ -117,6 +165,7 @@ def _rows(session: Session, record: InstanceRecord) -> tuple[int | None, int | N
         .join(RevisionRow, ModelRow.revision_id == RevisionRow.id)
         .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
         .where(
+            RepoRow.source == record.source,
             RepoRow.model_repo_name == record.repo,
             RevisionRow.commit_hash == record.commit,
             ModelRow.model_name == record.model,
