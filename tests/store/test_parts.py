@@ -3,7 +3,9 @@
 import itertools
 import os
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -315,3 +317,101 @@ def test_a_blob_has_a_table_of_its_blocks(store):
     assert store._blobs.tables.read(DIGEST) is None
     assert store.remove(DIGEST, lambda: True)
     assert not place.exists()
+
+
+def set_aside(store, *spots):
+    """Damage the blob at some places, and find it out."""
+    for at in spots:
+        flip(blob(store, DIGEST), at=at)
+    with pytest.raises(IntegrityError):
+        store.verify([DIGEST], "full")
+
+
+def test_only_the_damaged_blocks_of_a_blob_come_again(store):
+    with store.receive(promise(DATA)) as part:
+        fill(part)
+        part.finish(go_on)
+    set_aside(store, 2 * BLOCK, 3 * BLOCK - 1, 10 * BLOCK + 5)
+    with store.receive(promise(DATA)) as part:
+        assert part.missing == ((2 * BLOCK, 3 * BLOCK), (10 * BLOCK, len(DATA)))
+        fill(part)
+        part.finish(go_on)
+    assert blob(store, DIGEST).read_bytes() == DATA
+    # Again, from two files that each have what the other lacks.
+    set_aside(store, 4 * BLOCK)
+    with store.receive(promise(DATA)) as part:
+        assert part.missing == ()
+        fill(part)
+        part.finish(go_on)
+    assert blob(store, DIGEST).read_bytes() == DATA
+
+
+def test_a_table_that_misleads_is_forgotten(store):
+    with store.receive(promise(DATA)) as part:
+        fill(part)
+        part.finish(go_on)
+    set_aside(store, 2 * BLOCK)
+    (wrong,) = (store.root / "quarantine").iterdir()
+    table = store._blobs.tables.read(DIGEST)
+    found = zlib.crc32(wrong.read_bytes()[2 * BLOCK : 3 * BLOCK])
+    store._blobs.tables.write(
+        replace(table, checksums=(*table.checksums[:2], found, *table.checksums[3:]))
+    )
+    with store.receive(promise(DATA)) as part:
+        assert part.missing == ()
+        with pytest.raises(IntegrityError):
+            part.finish(go_on)
+    with store.receive(promise(DATA)) as part:
+        assert part.missing == ((0, len(DATA)),)
+        fill(part)
+        part.finish(go_on)
+    assert blob(store, DIGEST).read_bytes() == DATA
+
+
+def test_without_a_table_all_comes_again(store):
+    with store.receive(promise(DATA)) as part:
+        fill(part)
+        part.finish(go_on)
+    set_aside(store, 2 * BLOCK)
+    flip(store.root / "blocks" / "sha256" / DIGEST[:2] / DIGEST)
+    with store.receive(promise(DATA)) as part:
+        assert part.missing == ((0, len(DATA)),)
+
+
+def test_a_cancel_while_a_part_is_read_again_keeps_it(store):
+    def check():
+        raise Cancelled("enough", hint="Again.")
+
+    interrupt(store, range(8))
+    with pytest.raises(Cancelled), store.receive(promise(DATA), check=check):
+        pass
+    with store.receive(promise(DATA)) as part:
+        assert part.missing == ((8 * BLOCK, len(DATA)),)
+
+
+def test_parts_are_listed(store):
+    assert store.parts() == ()
+    interrupt(store, [0, 2])
+    (one,) = store.parts()
+    assert (one.digest, one.size, one.present, one.live) == (DIGEST, len(DATA), 2 * BLOCK, False)
+    with store.receive(promise(DATA)):
+        assert store.parts()[0].live
+    (store.root / "tmp" / "notes.part").write_text("not ours")
+    (store.root / "tmp" / f"{DIGEST[::-1]}.part").mkdir()
+    assert [found.digest for found in store.parts()] == [DIGEST]
+
+
+def test_parts_are_kept_for_a_week(store, tmp_path):
+    interrupt(store, [0, 2])
+    tmp = store.root / "tmp"
+    assert store.sweep(older_than=-60) == 0
+    with store.receive(promise(DATA)):
+        assert store.sweep(older_than=-60, parts_older_than=-60) == 0
+    (tmp / f"{DIGEST[::-1]}.part.blocks").write_text("its part is gone")
+    assert store.sweep(older_than=-60) == 1
+    assert names(tmp) == [f"{DIGEST}.part", f"{DIGEST}.part.blocks"]
+    week = 7 * 86_400
+    old = tmp.joinpath(f"{DIGEST}.part").stat().st_mtime - week - 60
+    os.utime(tmp / f"{DIGEST}.part", (old, old))
+    assert store.sweep() == 1
+    assert names(tmp) == []

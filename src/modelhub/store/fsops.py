@@ -121,6 +121,15 @@ class FsOps:
         """Let `target` share the blocks of `source` until one is written (`FICLONE`)."""
         fcntl.ioctl(target, _FICLONE, source)
 
+    def copy_range(self, source: int, target: int, offset: int, count: int) -> int:
+        """Copy bytes to the same place of `target`, in the kernel: how many; 0 at the end.
+
+        `OSError` with `ENOSYS`, `EXDEV` and the like where that cannot be.
+        """
+        if not hasattr(os, "copy_file_range"):
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        return os.copy_file_range(source, target, count, offset, offset)
+
     def unlink(self, path: str, *, dir_fd: int | None = None) -> None:
         os.unlink(path, dir_fd=dir_fd)
 

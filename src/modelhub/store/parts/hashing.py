@@ -1,5 +1,6 @@
 """The hash of a file that is still being written, as far as it is whole from its start."""
 
+import errno
 import hashlib
 import threading
 
@@ -82,6 +83,6 @@ class Follower:
     def _hash(self, end: int) -> None:
         count = self._ops.pread(self._fd, self._buffer[: end - self._hashed], self._hashed)
         if not count:
-            raise EOFError(f"{self._name} was cut off while it was hashed")
+            raise OSError(errno.EIO, "it was cut off while it was hashed")
         self._sha.update(self._buffer[:count])
         self._hashed += count

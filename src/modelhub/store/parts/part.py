@@ -55,6 +55,7 @@ class LocalPart:
     ) -> None:
         self.size = progress.blocks.size
         self.record: BlobRecord | None = None
+        self.refused = False  # other bytes came than promised
         self._folders = folders
         self._ops = folders.ops
         self._publisher = publisher
@@ -165,6 +166,7 @@ class LocalPart:
         folders = {"source_fd": self._folders.tmp, "target_fd": self._folders.quarantine}
         with self._folders.errors("set aside", self._expect.name):
             self._kept = False
+            self.refused = True
             self._ops.rename(self._temp.name, kept, **folders)
         path = f"{layout.QUARANTINE}/{kept}"
         raise IntegrityError(

@@ -34,9 +34,9 @@ class Progress:
     after: what was hashed must not change.
     """
 
-    def __init__(self, blocks: Blocks, checksums: Iterable[int | None] = ()) -> None:
+    def __init__(self, blocks: Blocks, checksums: Iterable[int | None]) -> None:
         self.blocks = blocks
-        self._sums = list(checksums) or [None] * len(blocks)
+        self._sums = list(checksums)
         self._open: dict[int, tuple[int, int]] = {}
         self._busy: set[int] = set()
         self._whole = 0

@@ -10,13 +10,14 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput
 from modelhub.facts import BlobRecord
 from modelhub.refs import Digest
 from modelhub.store.blobs import Blobs
-from modelhub.store.blocks import BLOCK, Blocks, matching
+from modelhub.store.blocks import BLOCK, Blocks, BlockTable, matching
 from modelhub.store.folders import Folders, unique
 from modelhub.store.fsops import READ, Watch, discard, opened, wait_lock
 from modelhub.store.intake import Expected
 from modelhub.store.parts.part import Here, LocalPart
 from modelhub.store.parts.progress import Progress
 from modelhub.store.parts.reservations import PART, reserve
+from modelhub.store.parts.salvaging import salvage
 from modelhub.store.parts.sidecar import Sidecar
 from modelhub.store.ports import Part
 from modelhub.store.publishing import Publisher, Temp
@@ -134,28 +135,43 @@ class Parts:
         blocks = Blocks(size, self.grain.block)
         # What has one block is written at once, or anew.
         sidecar = Sidecar(self._folders, temp.name, expect.sha256, blocks) if len(blocks) > 1 else None
-        part: LocalPart | None = None
+        kept = False
         try:
             with self._folders.errors("write", expect.name, need=size):
-                progress = self._resumed(temp, blocks, sidecar, watch)
-            part = LocalPart(
-                self._folders, self._publisher, temp, expect, progress, sidecar, self.grain.checkpoint
-            )
-            with closing(part):
+                table = self._table(temp, blocks, sidecar)
+                kept = table is not None  # until it has been read
+                here = self._good(temp, blocks, sidecar, table, watch)
+                kept = any(one is not None for one in here)
                 need = size - self._ops.fstat(temp.fd).st_blocks * 512
                 reserve(self._folders, expect.name, need, own=temp.name)
-                yield part
+                if sidecar:
+                    here = salvage(
+                        self._folders, self._whole(expect.sha256, blocks), temp.fd, here, watch
+                    )
+            progress, every = Progress(blocks, here), self.grain.checkpoint
+            part = LocalPart(self._folders, self._publisher, temp, expect, progress, sidecar, every)
+            try:
+                with closing(part):
+                    yield part
+            finally:
+                kept = part.resumable
+                if part.refused:
+                    self._blobs.tables.discard(expect.sha256)  # what it told may be why
         finally:
-            self._leave(temp, sidecar, kept=part is not None and part.resumable)
+            self._leave(temp, sidecar, kept=kept)
 
-    def _resumed(self, temp: Temp, blocks: Blocks, sidecar: Sidecar | None, watch: Watch) -> Progress:
-        """What is here and right of the part; the file has its full size then, and can be written."""
+    def _table(self, temp: Temp, blocks: Blocks, sidecar: Sidecar | None) -> BlockTable | None:
+        """What the part says that it has; it can be written then."""
         self._ops.fchmod(temp.fd, 0o600)
-        table = None
-        if sidecar:
-            sidecar.claim(temp.name)
-            if self._ops.fstat(temp.fd).st_size == blocks.size:
-                table = sidecar.load()
+        if sidecar is None:
+            return None
+        sidecar.claim(temp.name)
+        return sidecar.load() if self._ops.fstat(temp.fd).st_size == blocks.size else None
+
+    def _good(
+        self, temp: Temp, blocks: Blocks, sidecar: Sidecar | None, table: BlockTable | None, watch: Watch
+    ) -> list[int | None]:
+        """The checksums of the blocks that are right; the file has its full size then."""
         good = frozenset(matching(self._ops, temp.fd, table, watch) if table else ())
         if not good:
             self._ops.truncate(temp.fd, 0)
@@ -163,7 +179,12 @@ class Parts:
                 sidecar.create()
         self._ops.truncate(temp.fd, blocks.size)
         known = table.checksums if table else ()
-        return Progress(blocks, [one if at in good else None for at, one in enumerate(known)])
+        return [known[index] if index in good else None for index in range(len(blocks))]
+
+    def _whole(self, digest: Digest, blocks: Blocks) -> BlockTable | None:
+        """The table of the blob when it was here, if it was cut in the same way."""
+        table = self._blobs.tables.read(digest)
+        return table if table and table.blocks == blocks else None
 
     def _leave(self, temp: Temp, sidecar: Sidecar | None, *, kept: bool) -> None:
         """Let go of the part's names, or give them back for the next who asks."""

@@ -1,0 +1,207 @@
+"""Parts on file systems that fail, fill up, or cannot lock."""
+
+import contextlib
+import errno
+import io
+import os
+
+import pytest
+
+from modelhub.errors import IntegrityError, StoreError, StoreFull
+from modelhub.refs import Digest
+from modelhub.store import FileLedger, Store
+from modelhub.store.fsops import FsOps
+from modelhub.store.parts import Grain
+from modelhub.store.testing import pattern, promise
+
+from .hands import blob, flip, names
+from .test_crash import sha256
+from .test_faults import Faulty, folder  # noqa: F401 -- a fixture
+from .test_parts import fill, go_on
+
+BLOCK = 16 << 10
+DATA = pattern(5 * BLOCK + 7, 5)
+DIGEST = Digest.of(DATA)
+SMALL = [pattern(100 + number, number) for number in range(3)]
+
+
+@contextlib.contextmanager
+def opened(root, ledger, ops=None):
+    with Store.open(root, ledger, ops=ops) as store:
+        store._parts.grain = Grain(block=BLOCK, checkpoint=2 * BLOCK)
+        yield store
+
+
+def work(root, ledger, ops):
+    """All that happens to a part: begun, gone on with, whole, damaged, repaired."""
+    with opened(root, ledger, ops) as store:
+        with store.receive(promise(DATA)) as part:
+            fill(part, part.missing and [(0, BLOCK), (2 * BLOCK, 4 * BLOCK)], data=DATA)
+        store.parts()
+        with store.receive(promise(DATA)) as part:
+            fill(part, data=DATA)
+            part.finish(go_on)
+        flip(blob(store, DIGEST), at=3 * BLOCK)
+        with contextlib.suppress(IntegrityError):
+            store.verify([DIGEST], "full")
+        with store.receive(promise(DATA)) as part:
+            fill(part, data=DATA)
+            part.finish(go_on)
+        with store.batch() as batch:
+            for data in SMALL:
+                batch.put(io.BytesIO(data), expect=promise(data))
+        store.sweep(older_than=-60, parts_older_than=-60)
+
+
+def refusal(root, ledger, ops):
+    try:
+        work(root, ledger, ops)
+    except StoreError as error:
+        return error
+    return None
+
+
+def wrong(root):
+    """The blobs that have other bytes than their name says."""
+    found = [os.path.join(at, name) for at, _, here in os.walk(root / "blobs") for name in here]  # noqa: PTH118
+    return [path for path in found if sha256(path) != os.path.basename(path)]  # noqa: PTH119
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_one_operation_fails(folder, code):  # noqa: F811
+    descriptors = len(names("/proc/self/fd"))
+    failed, refused, n = set(), 0, 0
+    while True:
+        n += 1
+        root = folder / str(n)
+        ledger, ops = FileLedger(folder / f"{n}.jsonl"), Faulty(n, code)
+        error = refusal(root, ledger, ops)
+        refused += error is not None
+        if error:
+            assert isinstance(error, StoreFull) == (code == errno.ENOSPC)
+        # The test itself damages the blob; a store that failed just then has not looked yet.
+        assert {os.path.basename(path) for path in wrong(root)} <= {DIGEST}  # noqa: PTH119
+        if ops.failed is None:
+            break
+        failed.add(ops.failed)
+        work(root, ledger, FsOps())
+        assert wrong(root) == []
+        assert names(root / "tmp") == []
+        ledger.close()
+    ledger.close()
+    assert n > 100
+    assert refused > 50
+    assert failed >= {
+        "truncate",
+        "fdatasync",
+        "pwrite",
+        "fsync",
+        "copy_range",
+        "link",
+        "rename",
+        "pread",
+    }
+    assert len(names("/proc/self/fd")) == descriptors
+
+
+class NoLocks(FsOps):
+    """A file system that knows no locks."""
+
+    def try_lock(self, fd):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+@pytest.fixture
+def lockless(tmp_path, ledger):
+    with opened(tmp_path / "store", ledger, NoLocks()) as store:
+        yield store
+
+
+def test_without_locks_two_writers_never_share_a_file(lockless):
+    with lockless.receive(promise(DATA)) as one, lockless.receive(promise(DATA)) as two:
+        assert len([name for name in names(lockless.root / "tmp") if name.endswith(".part")]) == 2
+        fill(one, [(0, 3 * BLOCK)], data=DATA)
+        assert two.missing == ((0, len(DATA)),)
+        fill(two, data=bytes(len(DATA)))
+        fill(one, data=DATA)
+        record = one.finish(go_on)
+        with pytest.raises(IntegrityError):
+            two.finish(go_on)
+    assert blob(lockless, DIGEST).read_bytes() == DATA
+    assert lockless.verify([DIGEST], "full")[DIGEST].size == record.size
+    assert names(lockless.root / "tmp") == []
+
+
+def test_without_locks_both_may_finish(lockless):
+    with lockless.receive(promise(DATA)) as one, lockless.receive(promise(DATA)) as two:
+        fill(one, data=DATA)
+        fill(two, data=DATA)
+        assert one.finish(go_on) == two.finish(go_on)
+    assert names(lockless.root / "tmp") == []
+
+
+def test_without_locks_an_interruption_keeps_what_is_good(lockless):
+    with lockless.receive(promise(DATA)) as part:
+        fill(part, [(0, 3 * BLOCK)], data=DATA)
+    assert names(lockless.root / "tmp") == [f"{DIGEST}.part", f"{DIGEST}.part.blocks"]
+    with lockless.receive(promise(DATA)) as part:
+        assert part.missing == ((3 * BLOCK, len(DATA)),)
+        with lockless.receive(promise(DATA)) as other:
+            assert other.missing == ((0, len(DATA)),)
+        fill(part, data=DATA)
+        part.finish(go_on)
+    assert blob(lockless, DIGEST).read_bytes() == DATA
+    assert lockless.sweep(older_than=-60, parts_older_than=-60) == 0
+    assert names(lockless.root / "tmp") == []
+
+
+@pytest.fixture
+def tight(tmpfs, ledger):
+    """A store on a disk of one MiB."""
+    with opened(tmpfs("small", 1 << 20), ledger) as store:
+        yield store
+
+
+def test_a_part_reserves_its_room(tight):
+    first, second = pattern(600_000, 1), pattern(600_000, 2)
+    with tight.receive(promise(first)) as part:
+        refused = pytest.raises(StoreFull, match=r"second needs 600 kB.*being received.*missing")
+        with refused as caught, tight.receive(promise(second, "second")):
+            pass
+        assert caught.value.details["reserved"] >= 590_000
+        with pytest.raises(StoreFull):
+            tight.put(io.BytesIO(second), expect=promise(second))
+        fill(part, [(0, BLOCK * 4)], data=first)
+    # Who does not live any more reserves nothing.
+    with tight.receive(promise(second)) as part:
+        fill(part, data=second)
+        part.finish(go_on)
+    with pytest.raises(StoreFull), tight.receive(promise(first)):
+        pass
+    tight.remove(Digest.of(second), lambda: True)
+    with tight.receive(promise(first)) as part:
+        assert part.missing[0].start == BLOCK * 4
+        fill(part, data=first)
+        part.finish(go_on)
+    assert sha256(tight.path(Digest.of(first))) == Digest.of(first)
+
+
+def test_a_disk_that_fills_up_keeps_what_is_good(tight):
+    data = pattern(600_000, 1)
+    filler = tight.root / "filler"
+
+    def run():
+        with tight.receive(promise(data, "model.gguf")) as part:
+            fill(part, [(0, 10 * BLOCK)], data=data)
+            filler.write_bytes(bytes(tight.free()))
+            fill(part, data=data)
+
+    with pytest.raises(StoreFull, match=r"model\.gguf needs"):
+        run()
+    filler.unlink()
+    with tight.receive(promise(data)) as part:
+        assert part.missing == ((10 * BLOCK, len(data)),)
+        fill(part, data=data)
+        part.finish(go_on)
+    assert sha256(tight.path(Digest.of(data))) == Digest.of(data)
+    assert names(tight.root / "tmp") == []
