@@ -34,7 +34,7 @@ def registry(database_url):
 
 @pytest.fixture
 def jobs(registry, monkeypatch):
-    monkeypatch.setattr(beat, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(beat, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(engine, "POLL_SECONDS", 0.01)
     return Jobs(registry)
 
@@ -193,7 +193,7 @@ def test_who_lost_the_lease_stops_and_waits_for_the_other(jobs, registry):
         runs.append(context.job.attempt)
         if len(runs) == 1:
             with registry.begin() as tx:
-                tx.jobs.abandon(context.job.id, jobs._owner)
+                tx.jobs.abandon(context.job.id, context.job.owner)
                 assert tx.jobs.start(context.job.id, "another", 0.2)
         until(context.check, most=0.5)
         return {"done": True}
@@ -204,8 +204,8 @@ def test_who_lost_the_lease_stops_and_waits_for_the_other(jobs, registry):
 
 
 def test_a_silent_step_longer_than_the_lease_keeps_the_job(jobs, monkeypatch):
-    monkeypatch.setattr(engine, "LEASE_SECONDS", 0.1)
     monkeypatch.setattr(beat, "LEASE_SECONDS", 0.1)
+    monkeypatch.setattr(beat, "BEAT_SECONDS", 0.02)
     runs = []
 
     def work(context):
@@ -287,6 +287,7 @@ def test_one_lost_beat_is_not_the_end(jobs, registry, monkeypatch):
     monkeypatch.setattr(beat.Heart, "write", fail_once)
 
     def work(context):
+        context.progress("x", 1)
         until(lambda: lost)
         time.sleep(0.1)
         context.check()

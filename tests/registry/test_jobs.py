@@ -7,7 +7,7 @@ import pytest
 from modelhub.errors import InvalidInput, JobNotFound
 from modelhub.facts import JobKind, JobStatus
 from modelhub.registry import Registry
-from modelhub.registry.jobs import MAX_ATTEMPTS
+from modelhub.registry.job_states import MAX_DEATHS
 from tests.registry.samples import only_postgres
 
 SYNC, FETCH = JobKind.REPO_SYNC, JobKind.ARTIFACT_DOWNLOAD
@@ -110,7 +110,7 @@ def test_a_lease_that_ran_out_lets_another_take_over_and_fences_the_first(regist
 
 def test_a_job_that_kills_its_workers_fails_in_the_end(registry):
     job, _ = create(registry)
-    for _ in range(MAX_ATTEMPTS):
+    for _ in range(MAX_DEATHS):
         assert do(registry, "start", job.id, "doomed", GONE)
     assert do(registry, "start", job.id, "next", LONG) is None
     job = do(registry, "get", job.id)
@@ -121,7 +121,7 @@ def test_a_job_that_kills_its_workers_fails_in_the_end(registry):
 
 def test_a_dead_job_does_not_hold_its_key(registry):
     job, _ = create(registry)
-    for _ in range(MAX_ATTEMPTS):
+    for _ in range(MAX_DEATHS):
         do(registry, "start", job.id, "doomed", GONE)
     again, new = create(registry)
     assert new

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 
@@ -9,8 +10,9 @@ from modelhub.facts.base import Fact, JsonDict
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """What a job does. Those of the first line are submitted, the others are parts of them, or of a call."""
 
+    SYNC, PULL, VERIFY, PURGE = "sync", "pull", "verify", "purge"
     REPO_SYNC = "repo_sync"
     ARTIFACT_DOWNLOAD = "artifact_download"
     REPO_PURGE = "repo_purge"
@@ -32,13 +34,16 @@ class JobStatus(StrEnum):
 
 
 class Job(Fact):
-    """A job as its row says. `done` and `total` count `unit`s; `error` is `ModelHubError.to_dict()`.
+    """A job as its row says. `done` and `total` count `unit`s; `error` is `ModelHubError.to_dict()`: of a
+    queued one, why the last attempt failed.
 
-    `owner` is who works at it now: host, process and a mark.
+    `kind` is a `JobKind`, or a plain text for one that is not modelhub's own. `attempt` counts how often it
+    was begun, `deaths` how many workers died of it; `parent` is the job that it is a part of. `owner` is
+    who works at it now: host, process and marks.
     """
 
     id: int
-    kind: JobKind
+    kind: Annotated[JobKind | str, Field(union_mode="left_to_right")]
     status: JobStatus
     key: str
     input: JsonDict
@@ -48,7 +53,10 @@ class Job(Fact):
     done: int = 0
     total: int | None = None
     unit: str = "bytes"
+    priority: int = 0
     attempt: int = Field(default=0, ge=0)
+    deaths: int = Field(default=0, ge=0)
+    parent: int | None = None
     owner: str | None = None
     created_at: datetime
     started_at: datetime | None = None

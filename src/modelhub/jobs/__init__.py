@@ -1,9 +1,23 @@
 """Long work with a row: its status, progress, input, output and error outlive the call."""
 
-from modelhub.jobs.engine import JobContext, Jobs
+from modelhub.jobs.context import JobContext
+from modelhub.jobs.engine import Jobs
 from modelhub.jobs.fetch import Fetcher
+from modelhub.jobs.handlers import Handler, Payload
 from modelhub.jobs.holds import Hold, Holds
 from modelhub.jobs.references import References
 from modelhub.jobs.sync import Syncer
+from modelhub.jobs.workers import Workers
 
-__all__ = ["Fetcher", "Hold", "Holds", "JobContext", "Jobs", "References", "Syncer"]
+__all__ = [
+    "Fetcher",
+    "Handler",
+    "Hold",
+    "Holds",
+    "JobContext",
+    "Jobs",
+    "Payload",
+    "References",
+    "Syncer",
+    "Workers",
+]

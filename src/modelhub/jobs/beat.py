@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -12,10 +13,14 @@ from modelhub.registry import Registry, Transaction
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 60.0
 """How long a job is safe without a beat: longer than an engine's load may hold the interpreter."""
 
-BEAT_SECONDS = 1.0
+BEAT_SECONDS = 15.0
+"""The lease is written at least so often."""
+
+LOOK_SECONDS = 1.0
+"""So often it looks whether to stop, which writes nothing, and writes progress down that is new."""
 
 
 class TakenOver(Exception):
@@ -25,19 +30,24 @@ class TakenOver(Exception):
 class Heart:
     """Beats in a thread of its own from `with` to its end.
 
-    `last` is the newest progress, which each beat writes down. One failed beat is not the end: the
-    lease holds for a while yet.
+    `last` is the newest progress, which the next beat writes down. `on_stop` is called once, in that
+    thread, when the job was cancelled or lost. One failed beat is not the end: the lease holds for a while
+    yet.
     """
 
-    def __init__(self, registry: Registry, job_id: int, owner: str) -> None:
-        self.last = Progress(stage="", done=0)
+    def __init__(
+        self, registry: Registry, job_id: int, owner: str, on_stop: Callable[[], None] = lambda: None
+    ) -> None:
+        self.last = self._written = Progress(stage="", done=0)
+        self.cancelled = False
+        self.lost = False
         self._registry = registry
         self._job_id = job_id
         self._owner = owner
+        self._on_stop = on_stop
         self._ended = threading.Event()
-        self._cancelled = False
-        self._lost = False
-        self._thread = threading.Thread(target=self._beat, name=f"job-{job_id}", daemon=True)
+        self._beaten = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name=f"job-{job_id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -55,14 +65,17 @@ class Heart:
         Raises:
             Cancelled, TakenOver
         """
-        if self._lost:
+        if self.lost:
             raise TakenOver
-        if self._cancelled:
+        if self.cancelled:
             raise Cancelled(f"job {self._job_id} was cancelled", by_request=True)
 
     def write(self, tx: Transaction) -> None:
-        """One beat: renew the lease, write the progress down, learn whether to stop."""
-        last = self.last
+        """One beat: renew the lease, write the progress down, learn whether to stop.
+
+        The job's row is locked until the transaction ends.
+        """
+        last, began = self.last, time.monotonic()
         stop = tx.jobs.beat(
             self._job_id,
             self._owner,
@@ -72,20 +85,29 @@ class Heart:
             stage=last.stage,
             lease=LEASE_SECONDS,
         )
-        self._lost = stop is None
-        self._cancelled = bool(stop)
+        self._learn(stop)
+        self._written, self._beaten = last, began
+
+    def _run(self) -> None:
+        while not (self._ended.wait(LOOK_SECONDS) or self.lost or self.cancelled):
+            self._beat()
+        if self.lost or self.cancelled:
+            self._on_stop()
 
     def _beat(self) -> None:
-        good_until = time.monotonic() + LEASE_SECONDS
-        while not (self._ended.wait(BEAT_SECONDS) or self._lost or self._cancelled):
-            began = time.monotonic()
-            try:
+        try:
+            if self.last is not self._written or time.monotonic() - self._beaten >= BEAT_SECONDS:
                 with self._registry.begin() as tx:
                     self.write(tx)
-            except RegistryError as error:
-                log.warning("job_beat_failed", extra={"job_id": self._job_id, "error_type": error.code})
-                self._lost = time.monotonic() > good_until
-            except HubClosed:
-                self._cancelled = True
             else:
-                good_until = began + LEASE_SECONDS
+                with self._registry.read() as tx:
+                    self._learn(tx.jobs.is_stopped(self._job_id, self._owner))
+        except RegistryError as error:
+            log.warning("job_beat_failed", extra={"job_id": self._job_id, "error_type": error.code})
+            self.lost = time.monotonic() - self._beaten > LEASE_SECONDS
+        except HubClosed:
+            self.cancelled = True
+
+    def _learn(self, stop: bool | None) -> None:
+        self.lost = self.lost or stop is None
+        self.cancelled = self.cancelled or bool(stop)

@@ -6,7 +6,8 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from modelhub.facts import JobKind, JobStatus
-from modelhub.registry.statements import batches, now
+from modelhub.registry.job_states import dead
+from modelhub.registry.statements import batches, now, steady
 from modelhub.registry.tables import (
     ComponentFileRow,
     ComponentRow,
@@ -62,7 +63,7 @@ def _working(session: Session, repo: RepoRow) -> Iterator[str]:
     """Fetches of it, and every sync: which bytes a sync has stored is known only when it ends."""
     kinds = [JobKind.ARTIFACT_DOWNLOAD.value, JobKind.REPO_SYNC.value]
     found = select(JobRow).where(
-        JobRow.status == JobStatus.RUNNING, JobRow.kind.in_(kinds), JobRow.lease_until >= now(session)
+        JobRow.status == JobStatus.RUNNING, JobRow.kind.in_(kinds), ~dead(steady(session))
     )
     for row in session.scalars(found.order_by(JobRow.id)):
         if row.kind == JobKind.REPO_SYNC:

@@ -1,22 +1,37 @@
 """The queue: rows with leases. Whoever holds the lease works; whoever lost it is told to stop.
 
-All times are the database's, so that hosts whose clocks differ agree on who holds a lease.
+Leases and pauses go by `steady`: on PostgreSQL the server's clock, on SQLite one that cannot be set. So
+neither hosts whose clocks differ nor a clock that jumps changes who holds a lease. What people read
+(`created_at` and the like) is the time of day.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from modelhub.errors import Cancelled, JobFailed, JobNotFound
+from modelhub.errors import JobNotFound
 from modelhub.facts import Job, JobKind, JobStatus, JsonDict
-from modelhub.registry.statements import insert, now
+from modelhub.registry.job_states import (
+    MAX_ATTEMPTS,
+    as_fact,
+    cancelled,
+    dead,
+    free,
+    held,
+    hopeless,
+    idle,
+    unfinished,
+    verdict,
+)
+from modelhub.registry.statements import insert, now, steady
 from modelhub.registry.tables import JobRow
 from modelhub.registry.types import check_indexable
 
-MAX_ATTEMPTS = 5
+PRUNED_AT_ONCE = 1000
+SPARED = 1000
 
 
 class Jobs:
@@ -27,18 +42,25 @@ class Jobs:
 
     def create(
         self,
-        kind: JobKind,
+        kind: str,
         key: str,
         payload: JsonDict,
         total: int | None = None,
+        *,
+        place: str = "",
+        parent: int | None = None,
+        priority: int = 0,
     ) -> tuple[Job, bool]:
         """A queued job, and whether it is new: one of the same key that has not ended is given back.
+
+        Workers of `place` alone may claim it; of any, where it is empty. `parent` is the job that it is
+        a part of.
 
         Raises:
             InvalidInput: for a key that is too long.
         """
         check_indexable(key, "key")
-        moment = now(self._session)
+        moment = steady(self._session)
         self._bury(moment, JobRow.dedup_key == key)
         new = insert(self._session, JobRow).values(
             kind=kind,
@@ -46,38 +68,47 @@ class Jobs:
             dedup_key=key,
             input=payload,
             total=total,
+            priority=priority,
             max_attempts=MAX_ATTEMPTS,
+            place=place,
+            parent_id=parent,
             run_at=moment,
-            created_at=moment,
+            created_at=now(self._session),
         )
-        unfinished = select(JobRow).where(JobRow.dedup_key == key, _unfinished())
+        found = select(JobRow).where(JobRow.dedup_key == key, unfinished())
         while True:
             made = self._session.scalar(new.on_conflict_do_nothing().returning(JobRow.id))
             if made is not None:
                 return self._job(made), True
             # Between the two statements the other one may have ended; then ours is new after all.
-            if (row := self._session.scalars(unfinished).first()) is not None:
-                return _job(row), False
+            if (row := self._session.scalars(found).first()) is not None:
+                return as_fact(row), False
 
     def start(self, job_id: int, owner: str, lease: float) -> Job | None:
         """Begin this job as `owner` for `lease` seconds; `None` if it has ended or is another's."""
-        moment = now(self._session)
+        moment = steady(self._session)
         self._bury(moment, JobRow.id == job_id)
         return self._take(JobRow.id == job_id, owner, lease, moment)
 
-    def claim(self, owner: str, lease: float, kinds: Iterable[JobKind]) -> Job | None:
-        """Begin the most urgent job that is due, or whose worker has died; `None` if there is none."""
-        moment = now(self._session)
+    def claim(self, owner: str, lease: float, kinds: Iterable[str], place: str = "") -> Job | None:
+        """Begin the most urgent job of `place` that is due, or whose worker has died, if there is one."""
+        moment = steady(self._session)
         self._bury(moment, None)
         due = (
             select(JobRow.id)
-            .where(JobRow.kind.in_([kind.value for kind in kinds]), _free(moment))
+            .where(_mine(kinds, place), free(moment))
             .order_by(JobRow.priority.desc(), JobRow.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
         job_id = self._session.scalar(due)
         return None if job_id is None else self._take(JobRow.id == job_id, owner, lease, moment)
+
+    def is_due(self, kinds: Iterable[str], place: str = "") -> bool:
+        """Whether there is something to claim, or to bury. Only reads."""
+        moment = steady(self._session)
+        wanted = or_(and_(_mine(kinds, place), free(moment)), and_(dead(moment), hopeless()))
+        return self._session.scalar(select(JobRow.id).where(wanted).limit(1)) is not None
 
     def beat(
         self,
@@ -91,13 +122,26 @@ class Jobs:
         unit: str = "bytes",
     ) -> bool | None:
         """Renew the lease and tell how far it is; whether it should stop, `None` if it is another's."""
-        until = now(self._session) + timedelta(seconds=lease)
+        until = steady(self._session) + timedelta(seconds=lease)
         beaten = (
             update(JobRow)
-            .where(_held(job_id, owner))
+            .where(held(job_id, owner))
             .values(done=done, total=total, unit=unit, stage=stage, lease_until=until)
         )
         return self._session.scalar(beaten.returning(JobRow.cancel_requested))
+
+    def is_stopped(self, job_id: int, owner: str) -> bool | None:
+        """What a beat would say. Only reads."""
+        return self._session.scalar(select(JobRow.cancel_requested).where(held(job_id, owner)))
+
+    def note(self, job_id: int, owner: str, output: JsonDict) -> bool:
+        """Keep what a running job has so far, for whoever takes it over; `False` if it is another's by now.
+
+        The row is locked until the transaction ends: what else it writes is written by the one worker
+        that has the job.
+        """
+        noted = update(JobRow).where(held(job_id, owner)).values(output=output)
+        return self._session.scalar(noted.returning(JobRow.id)) is not None
 
     def finish(
         self,
@@ -110,15 +154,27 @@ class Jobs:
         """Say how it ended; `False` if it is another's by now, and nothing was written."""
         ended = (
             update(JobRow)
-            .where(_held(job_id, owner))
+            .where(held(job_id, owner))
             .values(status=status, output=output, error=error, **self._ended())
         )
         return self._session.scalar(ended.returning(JobRow.id)) is not None
 
+    def postpone(self, job_id: int, owner: str, error: JsonDict, seconds: float) -> bool:
+        """Begin it again in `seconds`, by whoever comes; it failed with `error`. One that somebody has
+        cancelled ends. `False` if it is another's by now.
+        """
+        return self._requeue(job_id, owner, seconds, {"error": error})
+
+    def release(self, job_id: int, owner: str) -> bool:
+        """Let go of it, as if it had not been begun. One that somebody has cancelled ends. `False` if it
+        is another's by now.
+        """
+        return self._requeue(job_id, owner, 0.0, {"attempt": JobRow.attempt - 1})
+
     def abandon(self, job_id: int, owner: str) -> None:
         """Let the lease of an owner that is known to be dead run out now."""
-        over = now(self._session) - timedelta(seconds=1)
-        self._session.execute(update(JobRow).where(_held(job_id, owner)).values(lease_until=over))
+        over = steady(self._session) - timedelta(seconds=1)
+        self._session.execute(update(JobRow).where(held(job_id, owner)).values(lease_until=over))
 
     def amend(self, job_id: int, payload: JsonDict) -> None:
         """Change what a job was given, so that whoever takes it over goes on from there."""
@@ -129,44 +185,73 @@ class Jobs:
         found = select(JobRow).where(
             JobRow.kind == JobKind.REPO_PURGE.value, JobRow.status != JobStatus.SUCCEEDED
         )
-        jobs = map(_job, self._session.scalars(found.order_by(JobRow.id)))
+        jobs = map(as_fact, self._session.scalars(found.order_by(JobRow.id)))
         return tuple(job for job in jobs if "removal" in job.input and job.input.get("store") == store)
+
+    def prune(self, days: float, spare: int = SPARED) -> int:
+        """Delete what ended more than `days` ago, at most a thousand at once; how many.
+
+        Not the newest `spare`, by which a clock that jumps ahead takes nobody's outcome away, and not what
+        a purge has left to do.
+        """
+        old = now(self._session) - timedelta(days=days)
+        # Numbers ascend in time: where the first job is young, all are.
+        first = self._session.scalar(select(JobRow.created_at).order_by(JobRow.id).limit(1))
+        newest = self._session.scalar(select(JobRow.id).order_by(JobRow.id.desc()).limit(1))
+        if first is None or newest is None or first >= old:
+            return 0
+        over = select(JobRow.id).where(
+            JobRow.id <= newest - spare,
+            JobRow.finished_at < old,
+            or_(JobRow.kind != JobKind.REPO_PURGE.value, JobRow.status == JobStatus.SUCCEEDED),
+        )
+        numbers = tuple(self._session.scalars(over.order_by(JobRow.id).limit(PRUNED_AT_ONCE)))
+        if numbers:
+            self._session.execute(delete(JobRow).where(JobRow.id.in_(numbers)))
+        return len(numbers)
 
     def running(self) -> tuple[Job, ...]:
         """Those that somebody works at, or did when it died."""
         found = select(JobRow).where(JobRow.status == JobStatus.RUNNING).order_by(JobRow.id)
-        return tuple(map(_job, self._session.scalars(found)))
+        return tuple(map(as_fact, self._session.scalars(found)))
 
     def is_idle(self, job_id: int) -> bool:
         """Whether it has not ended, and nobody works at it."""
-        idle = select(JobRow.id).where(JobRow.id == job_id, _idle(now(self._session)))
-        return self._session.scalar(idle) is not None
+        found = select(JobRow.id).where(JobRow.id == job_id, idle(steady(self._session)))
+        return self._session.scalar(found) is not None
 
     def request_cancel(self, job_id: int) -> None:
-        """Ask it to stop: a queued one ends at once, a running one at its next beat.
+        """Ask it to stop: one at which nobody works ends at once, a running one at its next beat.
 
         Raises:
             JobNotFound
         """
         self._job(job_id)
-        cancelled = {"status": JobStatus.CANCELLED, "error": _cancelled(), **self._ended()}
+        ended = {"status": JobStatus.CANCELLED, "error": cancelled(), **self._ended()}
         waiting = update(JobRow).where(JobRow.id == job_id, JobRow.status == JobStatus.QUEUED)
-        ended = self._session.scalar(waiting.values(cancelled).returning(JobRow.id))
-        if ended is None:
+        if self._session.scalar(waiting.values(ended).returning(JobRow.id)) is None:
             running = update(JobRow).where(JobRow.id == job_id, JobRow.status == JobStatus.RUNNING)
             self._session.execute(running.values(cancel_requested=True))
+            self._bury(steady(self._session), JobRow.id == job_id)
 
     def get(self, job_id: int) -> Job | None:
         """A job by its number."""
         row = self._session.get(JobRow, job_id, populate_existing=True)
-        return None if row is None else _job(row)
+        return None if row is None else as_fact(row)
 
-    def list(self, limit: int, status: JobStatus | None = None) -> tuple[Job, ...]:
-        """The newest jobs first."""
+    def list(
+        self,
+        limit: int,
+        status: JobStatus | None = None,
+        *,
+        kind: str | None = None,
+        parent: int | None = None,
+    ) -> tuple[Job, ...]:
+        """The newest jobs first; of a kind, or parts of one other."""
         newest = select(JobRow).order_by(JobRow.id.desc()).limit(limit)
-        if status is not None:
-            newest = newest.where(JobRow.status == status)
-        return tuple(map(_job, self._session.scalars(newest)))
+        wanted = {"status": status, "kind": kind, "parent_id": parent}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        return tuple(map(as_fact, self._session.scalars(newest.filter_by(**given))))
 
     def _job(self, job_id: int) -> Job:
         job = self.get(job_id)
@@ -179,83 +264,49 @@ class Jobs:
     ) -> Job | None:
         taken = (
             update(JobRow)
-            .where(which, _free(moment))
+            .where(which, free(moment))
             .values(
                 status=JobStatus.RUNNING,
                 lease_owner=owner,
                 lease_until=moment + timedelta(seconds=lease),
                 attempt=JobRow.attempt + 1,
-                started_at=moment,
+                deaths=JobRow.deaths + case((JobRow.status == JobStatus.RUNNING, 1), else_=0),
+                started_at=now(self._session),
             )
         )
         job_id = self._session.scalar(taken.returning(JobRow.id))
         return None if job_id is None else self._job(job_id)
 
-    def _bury(self, moment: datetime, which: ColumnElement[bool] | None) -> None:
-        """End what died and will not be tried again: it was cancelled, or died too often."""
-        dead = and_(JobRow.status == JobStatus.RUNNING, JobRow.lease_until < moment)
-        if which is not None:
-            dead = and_(dead, which)
-        ends: dict[JobStatus, tuple[ColumnElement[bool], JsonDict]] = {
-            JobStatus.CANCELLED: (JobRow.cancel_requested.is_(True), _cancelled()),
-            JobStatus.FAILED: (JobRow.attempt >= JobRow.max_attempts, _exhausted()),
+    def _requeue(self, job_id: int, owner: str, seconds: float, values: dict[str, Any]) -> bool:
+        wanted = JobRow.cancel_requested.is_(True)
+        ended = {"status": JobStatus.CANCELLED, "error": cancelled(), **self._ended()}
+        stopped = update(JobRow).where(held(job_id, owner), wanted).values(ended)
+        if self._session.scalar(stopped.returning(JobRow.id)) is not None:
+            return True
+        again = {
+            "status": JobStatus.QUEUED,
+            "run_at": steady(self._session) + timedelta(seconds=seconds),
+            "lease_owner": None,
+            "lease_until": None,
+            **values,
         }
-        for status, (why, error) in ends.items():
-            ended = {"status": status, "error": error, "finished_at": moment, "updated_at": moment}
-            self._session.execute(update(JobRow).where(dead, why).values(ended))
+        queued = update(JobRow).where(held(job_id, owner)).values(again).returning(JobRow.id)
+        return self._session.scalar(queued) is not None
+
+    def _bury(self, moment: datetime, which: ColumnElement[bool] | None) -> None:
+        """End what died and will not be tried again."""
+        found = select(JobRow).where(dead(moment), hopeless())
+        if which is not None:
+            found = found.where(which)
+        for row in self._session.scalars(found.with_for_update(skip_locked=True)):
+            status, error = verdict(row)
+            ended = {"status": status, "error": error, "deaths": row.deaths + 1, **self._ended()}
+            self._session.execute(update(JobRow).where(JobRow.id == row.id).values(ended))
 
     def _ended(self) -> dict[str, Any]:
         return {"finished_at": now(self._session), "lease_until": None}
 
 
-def _unfinished() -> ColumnElement[bool]:
-    # As literals, as the partial index has it, or SQLite would not see that the index does.
-    states = [JobStatus.QUEUED.value, JobStatus.RUNNING.value]
-    return JobRow.status.in_(bindparam(None, states, expanding=True, literal_execute=True))
-
-
-def _free(moment: datetime) -> ColumnElement[bool]:
-    """It may be taken."""
-    return and_(JobRow.attempt < JobRow.max_attempts, _idle(moment))
-
-
-def _idle(moment: datetime) -> ColumnElement[bool]:
-    """Nobody works at it: due and queued, or its worker let the lease run out."""
-    return or_(
-        and_(JobRow.status == JobStatus.QUEUED, JobRow.run_at <= moment),
-        and_(JobRow.status == JobStatus.RUNNING, JobRow.lease_until < moment),
-    )
-
-
-def _held(job_id: int, owner: str) -> ColumnElement[bool]:
-    """It is this owner's still: nobody took it over when the lease ran out."""
-    return and_(JobRow.id == job_id, JobRow.lease_owner == owner, JobRow.status == JobStatus.RUNNING)
-
-
-def _cancelled() -> JsonDict:
-    return Cancelled("the job was cancelled", by_request=True).to_dict()
-
-
-def _exhausted() -> JsonDict:
-    return JobFailed(f"its worker died {MAX_ATTEMPTS} times").to_dict()
-
-
-def _job(row: JobRow) -> Job:
-    return Job(
-        id=row.id,
-        kind=JobKind(row.kind),
-        status=JobStatus(row.status),
-        key=row.dedup_key,
-        input=row.input,
-        output=row.output,
-        error=row.error,
-        stage=row.stage,
-        done=row.done,
-        total=row.total,
-        unit=row.unit,
-        attempt=row.attempt,
-        owner=row.lease_owner if row.status == JobStatus.RUNNING else None,
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+def _mine(kinds: Iterable[str], place: str) -> ColumnElement[bool]:
+    places: Collection[str] = {"", place}
+    return and_(JobRow.kind.in_([str(kind) for kind in kinds]), JobRow.place.in_(places))

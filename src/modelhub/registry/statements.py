@@ -1,7 +1,8 @@
 """Statements that SQLite and PostgreSQL share but SQLAlchemy spells twice, and the clock."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TypeVar
 
@@ -12,10 +13,12 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from modelhub.registry.tables import Row
 from modelhub.registry.types import Utc, utc_now
 
-__all__ = ["among", "batches", "close_jobs", "insert", "now"]
+__all__ = ["among", "batches", "close_jobs", "insert", "now", "steady"]
 
 # SQLite takes 32,766 variables a statement, PostgreSQL 65,535; a row has at most a few dozen.
 BATCH = 500
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -43,6 +46,17 @@ def now(session: Session) -> datetime:
     if session.get_bind().dialect.name == "sqlite":
         return utc_now()
     return session.execute(select(func.clock_timestamp(type_=Utc()))).scalar_one()
+
+
+def steady(session: Session) -> datetime:
+    """A clock that nobody of this host can set, for leases; the time of day it need not be.
+
+    PostgreSQL's is the server's. SQLite's file has one host, and its processes share the clock that counts
+    from the host's start: what was written before that is told by being too far away.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return _EPOCH + timedelta(seconds=time.monotonic())
+    return now(session)
 
 
 def close_jobs(session: Session) -> None:

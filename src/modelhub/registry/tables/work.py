@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelhub.facts import JobStatus
@@ -27,9 +27,10 @@ CALL_STATES = ("ok", "error", "cancelled")
 
 
 class JobRow(Row):
-    """Long work. The row and its lease are the truth; all its times are the database's.
+    """Long work. The row and its lease are the truth.
 
-    `done` and `total` count `unit`s.
+    `done` and `total` count `unit`s. `run_at` and `lease_until` go by `statements.steady`; the other times
+    are for people. Workers of `place` may claim it, of any where that is empty.
     """
 
     __tablename__ = "job"
@@ -53,8 +54,10 @@ class JobRow(Row):
     priority: Mapped[int] = mapped_column(default=0)
     attempt: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int]
+    deaths: Mapped[int] = mapped_column(default=0, server_default="0")
     run_at: Mapped[datetime]
     parent_id: Mapped[int | None] = mapped_column(set_null("job.id"), index=True)
+    place: Mapped[str] = mapped_column(default="", server_default=text("''"))
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
