@@ -37,6 +37,11 @@ def fill(part, spans=None, step=10_000, data=DATA):
             part.write(at, memoryview(data)[at : min(at + step, end)])
 
 
+def tmp_part(store, end=""):
+    """Where the part of `DATA` lies, or what lies beside it."""
+    return store.root / "tmp" / f"{DIGEST}.{store._parts._host}.part{end}"
+
+
 def go_on():
     """The check of a caller who has all the time."""
 
@@ -91,7 +96,7 @@ def test_what_is_here_needs_nothing(store):
 
 def test_an_interruption_keeps_whole_blocks(store):
     interrupt(store, [0, 1, 5, 10])
-    assert names(store.root / "tmp") == [f"{DIGEST}.part", f"{DIGEST}.part.blocks"]
+    assert names(store.root / "tmp") == [tmp_part(store).name, tmp_part(store, ".blocks").name]
     counts = []
     with store.receive(promise(DATA), on_bytes=counts.append) as part:
         assert part.missing == ((2 * BLOCK, 5 * BLOCK), (6 * BLOCK, 10 * BLOCK))
@@ -193,7 +198,7 @@ def test_what_is_not_promised_cannot_come_in_ranges(store, expect, field):
 
 def test_a_bit_that_flips_in_a_part_costs_one_block(store):
     interrupt(store, range(8))
-    flip(store.root / "tmp" / f"{DIGEST}.part", at=3 * BLOCK + 17)
+    flip(tmp_part(store), at=3 * BLOCK + 17)
     with store.receive(promise(DATA)) as part:
         assert part.missing == ((3 * BLOCK, 4 * BLOCK), (8 * BLOCK, len(DATA)))
         fill(part)
@@ -218,8 +223,7 @@ def damage(name, what):
 )
 def test_a_damaged_part_starts_over(store, harm):
     interrupt(store, range(8))
-    part = store.root / "tmp" / f"{DIGEST}.part"
-    harm(part, part.with_name(part.name + ".blocks"))
+    harm(tmp_part(store), tmp_part(store, ".blocks"))
     with store.receive(promise(DATA)) as part:
         assert part.missing == ((0, len(DATA)),)
         fill(part)
@@ -230,7 +234,7 @@ def test_a_damaged_part_starts_over(store, harm):
 
 def test_a_bit_that_flips_in_the_table_costs_a_checkpoint_at_most(store):
     interrupt(store, range(8))
-    table = store.root / "tmp" / f"{DIGEST}.part.blocks"
+    table = tmp_part(store, ".blocks")
     whole = table.read_bytes()
     for at in range(0, len(whole), 7):
         table.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
@@ -247,17 +251,17 @@ def test_the_table_of_another_file_is_none(store):
     other = DATA[::-1]
     interrupt(store, range(8), data=other)
     interrupt(store, range(8))
-    tmp = store.root / "tmp"
-    (tmp / f"{Digest.of(other)}.part.blocks").replace(tmp / f"{DIGEST}.part.blocks")
+    others = tmp_part(store, ".blocks").name.replace(DIGEST, Digest.of(other))
+    (store.root / "tmp" / others).replace(tmp_part(store, ".blocks"))
     with store.receive(promise(DATA)) as part:
         assert part.missing == ((0, len(DATA)),)
 
 
-@pytest.mark.parametrize("what", ["part", "part.blocks"])
+@pytest.mark.parametrize("what", ["", ".blocks"])
 def test_a_link_that_was_planted_is_not_followed(store, tmp_path, what):
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
-    (store.root / "tmp" / f"{DIGEST}.{what}").symlink_to(victim)
+    tmp_part(store, what).symlink_to(victim)
     with store.receive(promise(DATA)) as part:
         fill(part)
         part.finish(go_on)
@@ -268,7 +272,7 @@ def test_a_link_that_was_planted_is_not_followed(store, tmp_path, what):
 
 def test_a_part_that_is_a_blob_already_is_left_alone(store):
     put(store, DATA)
-    part = store.root / "tmp" / f"{DIGEST}.part"
+    part = tmp_part(store)
     part.hardlink_to(blob(store, DIGEST))  # its writer died before it removed this name
     before = blob(store, DIGEST).stat().st_mode
     blob(store, DIGEST).unlink()
@@ -409,9 +413,24 @@ def test_parts_are_kept_for_a_week(store, tmp_path):
         assert store.sweep(older_than=-60, parts_older_than=-60) == 0
     (tmp / f"{DIGEST[::-1]}.part.blocks").write_text("its part is gone")
     assert store.sweep(older_than=-60) == 1
-    assert names(tmp) == [f"{DIGEST}.part", f"{DIGEST}.part.blocks"]
+    assert names(tmp) == [tmp_part(store).name, tmp_part(store, ".blocks").name]
     week = 7 * 86_400
-    old = tmp.joinpath(f"{DIGEST}.part").stat().st_mtime - week - 60
-    os.utime(tmp / f"{DIGEST}.part", (old, old))
+    old = tmp_part(store).stat().st_mtime - week - 60
+    os.utime(tmp_part(store), (old, old))
     assert store.sweep() == 1
     assert names(tmp) == []
+
+
+def test_what_is_left_of_a_blob_goes_with_it(store):
+    with store.receive(promise(DATA)) as part:
+        fill(part)
+        part.finish(go_on)
+    tmp_part(store).hardlink_to(blob(store, DIGEST))  # its writer died before it removed this name
+    assert store.parts() == ()
+    assert store.sweep(older_than=-60) == 1
+    tmp_part(store).hardlink_to(blob(store, DIGEST))
+    assert store.remove(DIGEST, lambda: True)
+    assert names(store.root / "tmp") == []
+    interrupt(store, [0])
+    assert store.remove(DIGEST, lambda: True)
+    assert store.parts() == ()

@@ -111,10 +111,46 @@ class NoLocks(FsOps):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
-@pytest.fixture
-def lockless(tmp_path, ledger):
-    with opened(tmp_path / "store", ledger, NoLocks()) as store:
+class Lies(FsOps):
+    """A file system that gives a lock to everybody who asks."""
+
+    def try_lock(self, fd):
+        return True
+
+
+@pytest.fixture(params=[NoLocks, Lies])
+def lockless(request, tmp_path, ledger):
+    with opened(tmp_path / "store", ledger, request.param()) as store:
         yield store
+
+
+def tmp_part(store, end=""):
+    return store.root / "tmp" / f"{DIGEST}.{store._parts._host}.part{end}"
+
+
+def test_two_hosts_never_share_a_file(tmp_path, ledger):
+    """Locks may hold for one host alone, and seem well there."""
+    root = tmp_path / "store"
+    with Store.open(root, ledger, host="a/b") as one, Store.open(root, ledger, host="c") as two:
+        one._parts.grain = two._parts.grain = Grain(block=BLOCK, checkpoint=BLOCK)
+        with one.receive(promise(DATA)) as right, two.receive(promise(DATA)) as wrong:
+            fill(right, [(0, 3 * BLOCK)], data=DATA)
+            fill(wrong, data=bytes(len(DATA)))
+            fill(right, data=DATA)
+            right.finish(go_on)
+            with pytest.raises(IntegrityError):
+                wrong.finish(go_on)
+        assert blob(one, DIGEST).read_bytes() == DATA
+
+
+def test_a_part_that_another_removed_is_no_loss_once_the_blob_is_here(lockless):
+    with lockless.receive(promise(DATA)) as one, lockless.receive(promise(DATA)) as two:
+        fill(one, data=DATA)
+        fill(two, data=DATA)
+        record = one.finish(go_on)
+        for left in (lockless.root / "tmp").glob("*.part"):
+            left.unlink()
+        assert two.finish(go_on) == record
 
 
 def test_without_locks_two_writers_never_share_a_file(lockless):
@@ -143,7 +179,7 @@ def test_without_locks_both_may_finish(lockless):
 def test_without_locks_an_interruption_keeps_what_is_good(lockless):
     with lockless.receive(promise(DATA)) as part:
         fill(part, [(0, 3 * BLOCK)], data=DATA)
-    assert names(lockless.root / "tmp") == [f"{DIGEST}.part", f"{DIGEST}.part.blocks"]
+    assert names(lockless.root / "tmp") == [tmp_part(lockless).name, tmp_part(lockless, ".blocks").name]
     with lockless.receive(promise(DATA)) as part:
         assert part.missing == ((3 * BLOCK, len(DATA)),)
         with lockless.receive(promise(DATA)) as other:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from modelhub.errors import ModelHubError, StoreError, StoreFull, StoreUnavailable
 from modelhub.facts.base import human_bytes
 from modelhub.store import layout
-from modelhub.store.fsops import CREATE, FOLDER, FsOps, opened
+from modelhub.store.fsops import CREATE, FOLDER, NO_LOCKS, READ, FsOps, opened
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PRIVATE = 0o700
@@ -48,7 +48,8 @@ class Folders:
     """Open descriptors of a store's folders, made where they are missing.
 
     `blobs tables tmp quarantine snapshots` are folders of the layout; `staging` is where a snapshot's
-    files are made ready: `tmp`, or a folder beside the snapshots when those are mounted apart.
+    files are made ready: `tmp`, or a folder beside the snapshots when those are mounted apart. `locks` is
+    whether locks in `tmp` keep other processes of this host out.
 
     Raises:
         StoreUnavailable: when one cannot be made, opened or written.
@@ -58,6 +59,7 @@ class Folders:
         self.ops = ops
         self.root = root
         self._fds: list[int] = []
+        self.locks = False
         self.blobs = self.tables = self.tmp = self.quarantine = self.snapshots = self.staging = -1
         try:
             with self.errors("use"):
@@ -99,8 +101,21 @@ class Folders:
         if self._device(self.blobs) != self._device(self.tmp):
             raise OSError(errno.EXDEV, "tmp and blobs are on different disks", layout.TMP)
         name = unique("probe")
-        with opened(self.ops, name, CREATE, dir_fd=self.tmp):
-            self.ops.unlink(name, dir_fd=self.tmp)
+        with opened(self.ops, name, CREATE, dir_fd=self.tmp) as fd:
+            try:
+                self.locks = self._locks(name, fd)
+            finally:
+                self.ops.unlink(name, dir_fd=self.tmp)
+
+    def _locks(self, name: str, fd: int) -> bool:
+        """Whether a lock keeps others out; some file systems have none, or only say so."""
+        try:
+            with opened(self.ops, name, READ, dir_fd=self.tmp) as other:
+                return self.ops.try_lock(fd) and not self.ops.try_lock(other)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            return False
 
     def close(self) -> None:
         """Give the descriptors back; twice does no harm."""

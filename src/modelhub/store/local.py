@@ -26,7 +26,7 @@ from modelhub.store.publishing import Arrival, Publisher
 from modelhub.store.rechecking import recheck
 from modelhub.store.removal import remove_blob, remove_folder
 from modelhub.store.snapshots import Snapshots
-from modelhub.store.sweeping import sweep
+from modelhub.store.sweeping import remove_parts, sweep
 
 _log = logging.getLogger("modelhub.store")
 
@@ -193,7 +193,9 @@ class LocalStore(Store, schemes=("", "file")):
         )
 
     def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
-        return remove_blob(self._folders, self._blobs, digest, confirm)
+        if gone := remove_blob(self._folders, self._blobs, digest, confirm):
+            remove_parts(self._folders, digest)
+        return gone
 
     def remove_snapshot(self, path: str) -> bool:
         return remove_folder(self._folders, RepoPath(path))

@@ -128,6 +128,8 @@ class Publisher:
         except FileExistsError:
             return False
         except OSError as error:
+            if error.errno == errno.ENOENT and self._blobs.look(digest) is not None:
+                return False  # another has published it, and removed ours
             if error.errno not in _NO_LINKS:
                 raise
             # No hard links here: a rename is as atomic, and replaces only equal bytes.

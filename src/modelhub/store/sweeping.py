@@ -2,12 +2,16 @@
 
 import stat as modes
 
+from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.folders import Folders
 from modelhub.store.fsops import NO_LOCKS, READ, discard, opened
+from modelhub.store.parts.listing import resumable
 from modelhub.store.parts.reservations import PART
 from modelhub.store.parts.sidecar import SUFFIX
 from modelhub.store.removal import GONE, remove_tree
+
+_EVER = 1 << 63
 
 
 def sweep(folders: Folders, before: int, parts_before: int) -> int:
@@ -17,10 +21,17 @@ def sweep(folders: Folders, before: int, parts_before: int) -> int:
     """
     with folders.errors("sweep", layout.TMP):
         return sum(
-            _sweep_one(folders, tmp, name, parts_before if name.endswith(PART) else before)
+            _sweep_one(folders, tmp, name, parts_before if resumable(folders, name) else before)
             for tmp in {folders.tmp, folders.staging}
             for name in folders.ops.listdir(tmp)
         )
+
+
+def remove_parts(folders: Folders, digest: Digest) -> int:
+    """Remove what dead writers left of one blob: how many."""
+    with folders.errors("sweep", layout.TMP):
+        names = [one for one in folders.ops.listdir(folders.tmp) if one.startswith(f"{digest}.")]
+        return sum(_sweep_one(folders, folders.tmp, one, _EVER) for one in names if one.endswith(PART))
 
 
 def _sweep_one(folders: Folders, tmp: int, name: str, before: int) -> bool:

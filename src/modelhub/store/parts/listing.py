@@ -38,15 +38,35 @@ def unfinished(folders: Folders, now: int) -> tuple[Unfinished, ...]:
         return tuple(filter(None, (_one(folders, name, now) for name in names)))
 
 
-def _one(folders: Folders, name: str, now: int) -> Unfinished | None:
+def resumable(folders: Folders, name: str) -> bool:
+    """Whether this is a part that somebody could go on with: the blob is not here."""
+    return name.endswith(PART) and (digest := _digest(name)) is not None and not _whole(folders, digest)
+
+
+def _digest(name: str) -> Digest | None:
     try:
-        digest = Digest(name.partition(".")[0])
+        return Digest(name.partition(".")[0])
+    except InvalidInput:
+        return None  # it is not ours
+
+
+def _whole(folders: Folders, digest: Digest) -> bool:
+    try:
+        folders.ops.lstat(layout.blob_name(digest), dir_fd=folders.blobs)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _one(folders: Folders, name: str, now: int) -> Unfinished | None:
+    digest = _digest(name)
+    try:
         look = folders.ops.lstat(name, dir_fd=folders.tmp)
-        if not modes.S_ISREG(look.st_mode):
+        if digest is None or not modes.S_ISREG(look.st_mode) or _whole(folders, digest):
             return None
         live = lives(folders, name)
-    except (InvalidInput, FileNotFoundError):
-        return None  # it is not ours, or was published meanwhile
+    except FileNotFoundError:
+        return None  # it was published meanwhile
     table = newest(folders, name)
     age = max(0.0, (now - look.st_mtime_ns) / 1e9)
     return Unfinished(digest, look.st_size, _present(table, digest, look.st_size), age, live)

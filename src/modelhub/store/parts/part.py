@@ -11,7 +11,7 @@ from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.blocks import BlockTable, Span
 from modelhub.store.folders import Folders, unique
-from modelhub.store.fsops import Check, Watch, pwrite_all
+from modelhub.store.fsops import Check, Watch, discard, pwrite_all
 from modelhub.store.intake import Expected, Received
 from modelhub.store.parts.checkpoints import Checkpoints
 from modelhub.store.parts.hashing import Follower
@@ -140,7 +140,13 @@ class LocalPart:
             StoreFull, StoreUnavailable
         """
         if (present := self.present) != self.size:
-            self._expect.refuse("size", self.size, present)
+            raise IntegrityError(
+                f"{self._expect.name}: its size should be {self.size}, but only {present} bytes are here",
+                hint="They are kept. Try again: the rest is fetched.",
+                path=self._expect.name,
+                expected=self.size,
+                actual=present,
+            )
         self._end()
         with self._folders.errors("write", self._expect.name, need=self.size):
             self._ops.fdatasync(self._temp.fd)  # while the hasher comes to its end
@@ -162,12 +168,16 @@ class LocalPart:
             self._checkpoints.stop()
 
     def _refuse(self, actual: Digest) -> NoReturn:
-        kept = unique(f"{self._expect.sha256}.bad")
-        folders = {"source_fd": self._folders.tmp, "target_fd": self._folders.quarantine}
+        """Keep what arrived as evidence, in place of what an earlier try has left."""
+        prefix = f"{self._expect.sha256}.bad"
+        kept, aside = unique(prefix), self._folders.quarantine
+        self._kept = False
+        self.refused = True
         with self._folders.errors("set aside", self._expect.name):
-            self._kept = False
-            self.refused = True
-            self._ops.rename(self._temp.name, kept, **folders)
+            earlier = [one for one in self._ops.listdir(aside) if one.startswith(f"{prefix}.")]
+            self._ops.rename(self._temp.name, kept, source_fd=self._folders.tmp, target_fd=aside)
+            for one in earlier:
+                discard(self._ops, one, dir_fd=aside)
         path = f"{layout.QUARANTINE}/{kept}"
         raise IntegrityError(
             f"{self._expect.name}: its sha256 should be {self._expect.sha256}, but {actual} arrived",

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import stat as modes
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput
 from modelhub.facts import BlobRecord
@@ -18,7 +20,7 @@ from modelhub.store.parts.part import Here, LocalPart
 from modelhub.store.parts.progress import Progress
 from modelhub.store.parts.reservations import PART, reserve
 from modelhub.store.parts.salvaging import salvage
-from modelhub.store.parts.sidecar import Sidecar
+from modelhub.store.parts.sidecar import SUFFIX, Sidecar
 from modelhub.store.ports import Part
 from modelhub.store.publishing import Publisher, Temp
 
@@ -42,6 +44,8 @@ class Parts:
         self._ops = folders.ops
         self._blobs = blobs
         self.grain = Grain()
+        # No two hosts write into one file: between hosts, a lock may hold for one alone.
+        self._host = sha256(blobs.host.encode()).hexdigest()[:16]
 
     @contextmanager
     def receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
@@ -49,11 +53,14 @@ class Parts:
         digest, size = _promised(expect)
         while (record := self._here(digest, watch)) is None:
             with self._held(digest, watch) as temp:
-                # Whoever held it before us may have published it.
-                if temp is not None and self._blobs.look(digest) is None:
-                    with self._part(temp, expect, size, watch) as part:
-                        yield part
-                    return
+                if temp is None:
+                    continue
+                if self._blobs.look(digest) is not None:  # from who held it before us
+                    self._remove(temp.name)
+                    continue
+                with self._part(temp, expect, size, watch) as part:
+                    yield part
+                return
         yield Here(size, record)
 
     def _here(self, digest: Digest, watch: Watch) -> BlobRecord | None:
@@ -70,12 +77,12 @@ class Parts:
     @contextmanager
     def _held(self, digest: Digest, watch: Watch) -> Iterator[Temp | None]:
         """The part's file, ours alone until the end; `None` when it was another's, and went with it."""
-        name = digest + PART
+        name = f"{digest}.{self._host}{PART}"
         with self._folders.errors("open", name):
             fd = self._open(name)
         try:
             with self._folders.errors("lock", name):
-                if not wait_lock(self._ops, fd, watch):
+                if not self._folders.locks or not wait_lock(self._ops, fd, watch):
                     name = self._claim(name)
                 mine = self._same(fd, name)
             yield Temp(fd, name) if mine else None
@@ -120,12 +127,22 @@ class Parts:
         except FileNotFoundError:
             return False
         mine = self._ops.fstat(fd)
-        if (look.st_dev, look.st_ino) != (mine.st_dev, mine.st_ino):
-            return False
-        if mine.st_nlink != 1:  # its writer died after it was published: this is the blob
+        same = (look.st_dev, look.st_ino) == (mine.st_dev, mine.st_ino)
+        # With a second name it is the blob, whose writer died before it removed this one.
+        if same and modes.S_ISREG(mine.st_mode) and mine.st_nlink == 1:
+            return True
+        if same or name != self._shared(name):
             discard(self._ops, name, dir_fd=self._folders.tmp)
-            return False
-        return True
+        return False
+
+    def _shared(self, name: str) -> str:
+        """The name under which all on this host look for the part."""
+        return ".".join(name.split(".")[:2]) + PART
+
+    def _remove(self, name: str) -> None:
+        with self._folders.errors("remove", name):
+            discard(self._ops, name, dir_fd=self._folders.tmp)
+            discard(self._ops, name + SUFFIX, dir_fd=self._folders.tmp)
 
     # Filling it
 
@@ -134,7 +151,8 @@ class Parts:
         assert expect.sha256 is not None
         blocks = Blocks(size, self.grain.block)
         # What has one block is written at once, or anew.
-        sidecar = Sidecar(self._folders, temp.name, expect.sha256, blocks) if len(blocks) > 1 else None
+        shared = self._shared(temp.name)
+        sidecar = Sidecar(self._folders, shared, expect.sha256, blocks) if len(blocks) > 1 else None
         kept = False
         try:
             with self._folders.errors("write", expect.name, need=size):
@@ -188,20 +206,13 @@ class Parts:
 
     def _leave(self, temp: Temp, sidecar: Sidecar | None, *, kept: bool) -> None:
         """Let go of the part's names, or give them back for the next who asks."""
-        tmp, shared = self._folders.tmp, _shared(temp.name)
-        with self._folders.errors("remove", temp.name):
-            if not kept:
-                discard(self._ops, temp.name, dir_fd=tmp)
-                if sidecar:
-                    sidecar.discard()
-            elif temp.name != shared and sidecar:
+        tmp, shared = self._folders.tmp, self._shared(temp.name)
+        if not kept:
+            self._remove(temp.name)
+        elif temp.name != shared and sidecar:
+            with self._folders.errors("rename", temp.name):
                 sidecar.claim(shared)
                 self._ops.rename(temp.name, shared, source_fd=tmp, target_fd=tmp)
-
-
-def _shared(name: str) -> str:
-    """The name that all who ask for the part know."""
-    return name.partition(".")[0] + PART
 
 
 def _promised(expect: Expected) -> tuple[Digest, int]:

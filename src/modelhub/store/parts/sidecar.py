@@ -13,7 +13,6 @@ from modelhub.refs import Digest
 from modelhub.store.blocks import Blocks, BlockTable, length
 from modelhub.store.folders import Folders
 from modelhub.store.fsops import READ, discard, opened, pwrite_all, read_all
-from modelhub.store.parts.reservations import PART
 
 SUFFIX = ".blocks"
 
@@ -31,7 +30,7 @@ class Sidecar:
         self._folders = folders
         self._ops = folders.ops
         self._tmp = folders.tmp
-        self.name = part.partition(".")[0] + PART + SUFFIX
+        self.name = part + SUFFIX
         self._digest = digest
         self._blocks = blocks
         self._number = 0
