@@ -8,6 +8,7 @@ from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
 from modelhub.facts.code import CodeApproval, CodeFile
+from modelhub.facts.collection import Collected, Collection, GarbageKind, Spared
 from modelhub.facts.device import Device
 from modelhub.facts.found import ModelEntry, ModelPage
 from modelhub.facts.instance import (
@@ -53,6 +54,8 @@ __all__ = [
     "CallStatus",
     "CodeApproval",
     "CodeFile",
+    "Collected",
+    "Collection",
     "Component",
     "DamagedBlob",
     "Device",
@@ -61,6 +64,7 @@ __all__ = [
     "FileKind",
     "FileState",
     "Forgotten",
+    "GarbageKind",
     "InstanceRecord",
     "InstanceStatus",
     "Job",
@@ -100,6 +104,7 @@ __all__ = [
     "Sharing",
     "Snapshot",
     "SnapshotFile",
+    "Spared",
     "StoredFile",
     "SummedFact",
     "SyncStatus",

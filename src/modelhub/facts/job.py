@@ -17,6 +17,7 @@ class JobKind(StrEnum):
     ARTIFACT_DOWNLOAD = "artifact_download"
     REPO_PURGE = "repo_purge"
     STORE_SCRUB = "store_scrub"
+    STORE_GC = "store_gc"
 
 
 class JobStatus(StrEnum):

@@ -1,10 +1,12 @@
 """`hub.store`: what keeps the bytes in order."""
 
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelhub.facts import JobKind, JsonDict, Scrub
+from modelhub.facts import Collection, JobKind, JsonDict, Scrub
 from modelhub.hub.calls import Calls
+from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
 from modelhub.hub.how import Shown
 from modelhub.hub.scrubbing import Scrubber, ScrubOrder
 from modelhub.jobs import Jobs
@@ -20,6 +22,7 @@ class StoreKeeping:
     _jobs: Jobs
     _calls: Calls
     _scrubber: Scrubber
+    _collector: Collector
     _progress: Shown = None
 
     def scrub(
@@ -55,3 +58,46 @@ class StoreKeeping:
                 on_progress=show,
             )
         return Scrub.model_validate(output)
+
+    def gc(
+        self,
+        *,
+        dry_run: bool = False,
+        forgotten: bool = False,
+        grace: float | timedelta = HOUR,
+        orphans: float | timedelta = DAY,
+        parts: float | timedelta = 7 * DAY,
+        quarantine: float | timedelta = 30 * DAY,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Collection:
+        """Delete what no repository, snapshot, model, lease or running job needs. Opens no socket.
+
+        Each thing goes only when it was not used for a time, in seconds or as a `timedelta`: blobs and
+        folders for `grace`, files that no record knows for `orphans`, interrupted downloads for `parts`,
+        damaged bytes that were put aside for `quarantine`. With `forgotten` what only forgotten repositories
+        have goes too; their records stay. `dry_run` says what would go and why. Safe beside whatever other
+        processes fetch, load and purge.
+
+        Raises:
+            InvalidInput: for what is no time.
+            StoreUnavailable: when a file cannot be deleted; the next collection goes on.
+            Cancelled, DeadlineExceeded
+        """
+        spans = {"grace": grace, "orphans": orphans, "parts": parts, "quarantine": quarantine}
+        rules = Rules.of(forgotten=forgotten, **spans)
+        shown = self._progress if progress is None else progress
+        with self._calls.serve(timeout) as call, reporter(shown) as show:
+            if dry_run:
+                return self._collector.survey(rules)
+            self._collector.reap()
+            wanted: JsonDict = {"store": self._store.uri, **rules.dump()}
+            output = self._jobs.run(
+                JobKind.STORE_GC,
+                f"store_gc:{json.dumps(wanted, sort_keys=True)}",
+                wanted,
+                lambda context: self._collector.collect(rules, context),
+                call=call,
+                on_progress=show,
+            )
+        return Collection.model_validate(output)

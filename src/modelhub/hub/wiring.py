@@ -6,6 +6,7 @@ from typing import NamedTuple
 from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
+from modelhub.hub.collecting import Collector
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
@@ -100,5 +101,12 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         answering,
         purger,
         Recipes(recipes, resolver, store, calls),
-        StoreKeeping(store, jobs, calls, Scrubber(store), progress),
+        StoreKeeping(
+            store,
+            jobs,
+            calls,
+            Scrubber(store),
+            Collector(registry, jobs, store, ledger.key, book, holds),
+            progress,
+        ),
     )

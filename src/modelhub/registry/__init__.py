@@ -8,6 +8,7 @@ leave this room.
 from modelhub.registry.adapters import StoreLedger
 from modelhub.registry.artifacts import StoreKey
 from modelhub.registry.claims import FetchClaims
+from modelhub.registry.garbage import Unneeded
 from modelhub.registry.instances import InstanceBook
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.leases import Owner
@@ -34,4 +35,5 @@ __all__ = [
     "StoreKey",
     "StoreLedger",
     "Transaction",
+    "Unneeded",
 ]

@@ -18,6 +18,7 @@ from modelhub.registry.approvals import Approvals
 from modelhub.registry.calls import Calls
 from modelhub.registry.engine import make_engine, make_reader, parse_url, shown, translate
 from modelhub.registry.events import Events
+from modelhub.registry.garbage import Garbage
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.leases import Leases
 from modelhub.registry.models import Models
@@ -72,6 +73,11 @@ class Transaction:
     def removals(self) -> Removals:
         """Repositories that are purged, and the bytes that go with them."""
         return Removals(self.session, self.events)
+
+    @cached_property
+    def garbage(self) -> Garbage:
+        """What a store has and nobody needs."""
+        return Garbage(self.session)
 
     @cached_property
     def leases(self) -> Leases:

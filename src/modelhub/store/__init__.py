@@ -27,6 +27,7 @@ A blob's use is cheap the second time, because the ledger has a proof of it: see
 from modelhub.store.base import Level, Store
 from modelhub.store.blocks import Span
 from modelhub.store.intake import ByteStream, Expected
+from modelhub.store.inventory import Inventory, Lying
 from modelhub.store.layout import LinkMode
 from modelhub.store.ledger import FileLedger
 from modelhub.store.local import LocalStore
@@ -38,10 +39,12 @@ __all__ = [
     "ByteStream",
     "Expected",
     "FileLedger",
+    "Inventory",
     "Ledger",
     "Level",
     "LinkMode",
     "LocalStore",
+    "Lying",
     "Part",
     "Span",
     "Store",

@@ -16,6 +16,7 @@ from modelhub.store import layout
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
+from modelhub.store.inventory import Inventory
 from modelhub.store.parts.listing import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 
@@ -259,6 +260,29 @@ class Store(ABC):
         Raises:
             StoreUnavailable
         """
+
+    def inventory(self) -> Inventory:
+        """What lies here, looked at file by file: no ledger is asked.
+
+        Raises:
+            StoreUnavailable: it cannot be looked through, as a store of this kind perhaps never can.
+        """
+        raise StoreUnavailable(
+            f"what lies in {self.uri} cannot be listed", hint="Ask its own tools.", store=self.uri
+        )
+
+    def discard(self, path: str, *, older_than: float) -> bool:
+        """Delete a file in `quarantine`, or a table of checksums, that did not change for so many seconds;
+        whether it was one.
+
+        Raises:
+            StoreUnavailable
+        """
+        raise StoreUnavailable(
+            f"{self.uri} has no {path}, however old: {older_than} s",
+            hint="Leave it as it is.",
+            store=self.uri,
+        )
 
     @abstractmethod
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:

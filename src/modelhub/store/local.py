@@ -19,12 +19,13 @@ from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
+from modelhub.store.inventory import Inventory, take_inventory
 from modelhub.store.parts import Parts, Unfinished, reserve, unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.proof import host_id
 from modelhub.store.publishing import Arrival, Publisher
 from modelhub.store.rechecking import recheck
-from modelhub.store.removal import remove_blob, remove_folder
+from modelhub.store.removal import discard_old, remove_blob, remove_folder
 from modelhub.store.snapshots import Snapshots
 from modelhub.store.sweeping import remove_parts, sweep
 
@@ -202,6 +203,13 @@ class LocalStore(Store, schemes=("", "file")):
 
     def parts(self) -> tuple[Unfinished, ...]:
         return unfinished(self._folders, self._clock())
+
+    def inventory(self) -> Inventory:
+        with self._folders.errors("look through"):
+            return take_inventory(self._folders, self._clock())
+
+    def discard(self, path: str, *, older_than: float) -> bool:
+        return discard_old(self._folders, RepoPath(path), self._clock() - int(older_than * 1e9))
 
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
         now = self._clock()

@@ -60,6 +60,26 @@ def remove_folder(folders: Folders, path: RepoPath) -> bool:
     return True
 
 
+def discard_old(folders: Folders, path: RepoPath, before_ns: int) -> bool:
+    """Delete a file in `quarantine` or a block table that has not changed since; whether it was one."""
+    ops, name = folders.ops, path.partition("/")[2]
+    if path.startswith(f"{layout.QUARANTINE}/") and "/" not in name:
+        parent = folders.quarantine
+    elif path.startswith(f"{layout.TABLES}/") and path.count("/") == 3:
+        parent, name = folders.tables, path.removeprefix(f"{layout.TABLES}/")
+    else:
+        raise StoreUnavailable(f"{path} is nothing that may go", hint="Leave it as it is.")
+    with folders.errors("remove", path):
+        try:
+            look = ops.lstat(name, dir_fd=parent)
+            if not modes.S_ISREG(look.st_mode) or max(look.st_mtime_ns, look.st_ctime_ns) > before_ns:
+                return False
+            ops.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            return False
+    return True
+
+
 def remove_tree(ops: FsOps, name: str, parent: int) -> None:
     """Remove a folder with all that is in it; no symbolic link is followed."""
     with opened(ops, name, FOLDER, dir_fd=parent) as fd:
