@@ -16,7 +16,7 @@ from uuid import uuid4
 from modelhub.errors import ModelHubError, StoreError, StoreFull, StoreUnavailable
 from modelhub.facts.base import human_bytes
 from modelhub.store import layout
-from modelhub.store.fsops import CREATE, FOLDER, NO_LOCKS, READ, FsOps, opened
+from modelhub.store.fsops import CREATE, FOLDER, NO_LOCKS, READ, FsOps, make_folders, opened
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PRIVATE = 0o700
@@ -69,7 +69,7 @@ class Folders:
             raise
 
     def _open(self) -> None:
-        self.ops.makedirs(str(self.root))
+        make_folders(self.ops, self.root)
         self.root = Path(os.path.realpath(self.root))
         top = self._keep(self.ops.open(str(self.root), FOLDER))
         self.blobs = self._folder(layout.BLOBS.split("/")[1], self._folder("blobs", top))

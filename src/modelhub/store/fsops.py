@@ -140,9 +140,6 @@ class FsOps:
         """Remove an empty folder."""
         os.rmdir(path, dir_fd=dir_fd)
 
-    def makedirs(self, path: str) -> None:
-        Path(path).mkdir(parents=True, exist_ok=True)
-
     def writable(self, path: str, *, dir_fd: int) -> bool:
         """Whether this process may make names in the folder."""
         return os.access(path, os.W_OK | os.X_OK, dir_fd=dir_fd)
@@ -210,6 +207,20 @@ def opened(
         yield fd
     finally:
         ops.close(fd)
+
+
+def make_folders(ops: FsOps, path: Path) -> None:
+    """Make a folder and those above it, as far as they are missing; each is durable in the one above."""
+    try:
+        ops.mkdir(str(path))
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_folders(ops, path.parent)
+        make_folders(ops, path)
+        return
+    with opened(ops, str(path.parent), os.O_RDONLY | os.O_DIRECTORY) as above:
+        ops.fsync(above)
 
 
 def pwrite_all(ops: FsOps, fd: int, data: memoryview, offset: int) -> None:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from modelhub.errors import InvalidInput, ModelHubError, StoreFull, StoreUnavailable
 from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest
-from modelhub.store.fsops import FsOps, opened, pwrite_all, read_all, wait_lock
+from modelhub.store.fsops import FsOps, make_folders, opened, pwrite_all, read_all, wait_lock
 
 _log = logging.getLogger("modelhub.store")
 
@@ -50,7 +50,7 @@ class FileLedger:
         self._fd: int | None = None
         self._offset = self._lines = 0
         with self._errors("make"):
-            self._ops.makedirs(str(self._path.parent))
+            make_folders(self._ops, self._path.parent)
             with opened(self._ops, str(self._path), _APPEND, 0o644):
                 self._sync_folder()
 
