@@ -108,6 +108,15 @@ def sweep(disk):
     return sure
 
 
+def receive(disk):
+    """A file that comes in ranges, with an interruption."""
+    disk.settle()
+    bench = Bench(disk)
+    bench.receive(MODEL, 2, 6)
+    bench.receive(MODEL, 0)
+    bench.close()
+
+
 def rewrite_the_ledger(disk):
     bench, sure = _prepared(disk)
     with mock.patch.object(ledgers, "_WORTH_REWRITING", 2):
@@ -127,6 +136,7 @@ SCENARIOS = [
     set_aside,
     remove,
     sweep,
+    receive,
     rewrite_the_ledger,
 ]
 
@@ -149,6 +159,10 @@ class Forgetful(Disk):
         if not self.forgets(self._inode(fd)):
             super().fsync(fd)
 
+    def fdatasync(self, fd):
+        if not self.forgets(self._inode(fd)):
+            super().fdatasync(fd)
+
 
 def _is_file(inode):
     return not inode.is_folder
@@ -163,6 +177,7 @@ def _has(part):
     ("scenario", "forgets", "says"),
     [
         pytest.param(publish, _is_file, "I1", id="the bytes, before they get their name"),
+        pytest.param(receive, _is_file, "I1", id="bytes that came in ranges"),
         pytest.param(publish, _has(DIGESTS[MODEL]), "I3", id="the name of a blob"),
         pytest.param(publish, _has(DIGESTS[MODEL][:2]), "I3", id="the name of the first digits' folder"),
         pytest.param(publish, _has("store"), "I3", id="the name of the store's folder"),

@@ -15,11 +15,13 @@ from modelhub.errors import IntegrityError
 from modelhub.facts import BlobState
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import FileLedger, Store
+from modelhub.store.parts import Grain
 from modelhub.store.testing import COMMIT, Dribble, pattern, promise
 
 from .disk import Disk
 from .history import after_cut, loose, outcomes
 
+BLOCK = 10_000
 ROOT, LEDGER = "/disk/store", "/disk/ledger.jsonl"
 FILES = {
     RepoPath("config.json"): b'{"model_type": "llama"}',
@@ -46,6 +48,7 @@ class Bench:
         self.disk = disk
         self.ledger = FileLedger(LEDGER, ops=disk)
         self.store = Store.open(ROOT, self.ledger, ops=disk, clock=disk.clock, host="here")
+        self.store._parts.grain = Grain(BLOCK, 2 * BLOCK)
 
     def promise(self, **news):
         self.disk.promise(news)
@@ -55,6 +58,21 @@ class Bench:
             data = FILES[RepoPath(path)]
             self.store.put(Dribble(data, step), expect=promise(data, path))
             self.promise(blobs={Digest.of(data): True})
+
+    def receive(self, path, first, last=None):
+        """Take a file in ranges, as far as it is missing: blocks from `first` up to `last`."""
+        data = memoryview(FILES[RepoPath(path)])
+        with self.store.receive(promise(data, path)) as part:
+            for start, end in part.missing:
+                begin, stop = (
+                    max(start, first * BLOCK),
+                    min(end, len(data) if last is None else last * BLOCK),
+                )
+                for at in range(begin, stop, BLOCK // 2):
+                    part.write(at, data[at : min(at + BLOCK // 2, stop)])
+            if not part.missing:
+                part.finish(lambda: None)
+                self.promise(blobs={Digest.of(data): True})
 
     def link(self, *paths):
         wanted = {path: digest for path, digest in DIGESTS.items() if not paths or path in paths}
@@ -141,7 +159,8 @@ def use(tree, now, sure):
     else:
         with suppress(IntegrityError):
             bench.store.verify(here, "full")
-    bench.put()
+    for path in FILES:
+        bench.receive(path, 0)
     bench.link()
     bench.store.sweep(older_than=-10)
     assert bench.store.verify(DIGESTS.values(), "full").keys() == set(DIGESTS.values())

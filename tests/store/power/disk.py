@@ -158,6 +158,15 @@ class Disk(FsOps):
     def fsync(self, fd):
         self.log.append(Sync(self._file(fd).inode))
 
+    def fdatasync(self, fd):
+        self.log.append(Sync(self._file(fd).inode, meta=False))
+
+    def truncate(self, fd, size):
+        self._do(Resize(self._file(fd).inode, size, self.now))
+
+    def drop_cached(self, fd):
+        self._file(fd)
+
     def fstat(self, fd):
         return self._stat(self._inode(fd))
 
