@@ -102,7 +102,7 @@ def sweep(disk):
         disk.pwrite(fd, memoryview(b"half"), 0)
         disk.close(fd)
     disk.settle()
-    bench.store.sweep(older_than=-10)
+    bench.store.sweep(older_than=-10, parts_older_than=-10)
     bench.put(MODEL)
     bench.close()
     return sure

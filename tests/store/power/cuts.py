@@ -162,7 +162,7 @@ def use(tree, now, sure):
     for path in FILES:
         bench.receive(path, 0)
     bench.link()
-    bench.store.sweep(older_than=-10)
+    bench.store.sweep(older_than=-10, parts_older_than=-10)
     assert bench.store.verify(DIGESTS.values(), "full").keys() == set(DIGESTS.values())
     assert all(r.state is BlobState.PRESENT for r in bench.ledger.find(DIGESTS.values()).values())
     bench.close()
