@@ -146,7 +146,7 @@ SCENARIOS = [
 def test_whatever_a_power_cut_leaves_is_right(scenario, rounds):
     seed = random.randrange(1 << 30)
     sys.stdout.write(f"seed {seed}\n")  # shown when it fails
-    cuts = PowerCuts(scenario, limit=rounds(24, 600), seed=seed)
+    cuts = PowerCuts(scenario, limit=rounds(12, 600), seed=seed)
     counts = cuts.check()
     sys.stdout.write(f"{dict(counts)}\n")
     assert counts["states"] > 5

@@ -227,6 +227,9 @@ class Disk(FsOps):
             raise _error(errno.EOPNOTSUPP)
         self._do(Write(self._file(target).inode, 0, self._inode(source).data, self.now))
 
+    def copy_range(self, source, target, offset, count):
+        return self.pwrite(target, self._inode(source).data[offset : offset + count], offset)
+
     def unlink(self, path, *, dir_fd=None):
         folder, last = self._place(path, dir_fd)
         if self._child(folder, last).is_folder:
