@@ -21,6 +21,7 @@ _FROM_ENV = {
     "store": ("MODELHUB_STORE_URI", "MODEL_STORE_URI"),
     "offline": ("MODELHUB_OFFLINE",),
     "host": ("MODELHUB_HOST",),
+    "verify": ("MODELHUB_VERIFY",),
     "python": ("MODELHUB_PYTHON",),
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
     "recipes": ("MODELHUB_RECIPES",),
@@ -32,7 +33,7 @@ _FROM_ENV = {
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
-_SHOWN = frozenset({"home", "offline", "host", "python", "recipes"}) | {
+_SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes"}) | {
     "max_connections",
     "max_connections_per_host",
     "xet",
@@ -50,8 +51,9 @@ class Settings(BaseModel):
     `home` is the folder for all that modelhub keeps (the user's data folder by default);
     `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
     store, or a folder (one in `home` by default); `offline` forbids every socket; `host` is where
-    models run (`thread`: in this process; `process`: each in a child process); `python` is the
-    interpreter of these children (this one by default); `license_policy` says which licences are
+    models run (`thread`: in this process; `process`: each in a child process); `verify`
+    is how much is read of files before they are used (`proof`: what has no proof that holds; `full`: all;
+    `off`: nothing); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
     refused, as a `LicensePolicy` or its text (none by default); `recipes` is the folder of your own
     recipes (one in `home` by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
@@ -70,6 +72,7 @@ class Settings(BaseModel):
     store: str
     offline: bool = False
     host: Literal["thread", "process"] = "thread"
+    verify: Literal["proof", "full", "off"] = "proof"
     python: str | None = None
     license_policy: LicensePolicy = LicensePolicy()
     recipes: Path

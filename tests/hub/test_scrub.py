@@ -11,6 +11,7 @@ from modelhub.errors import Cancelled, InvalidInput
 from modelhub.facts import JobKind, JobStatus, Scrub
 from modelhub.hub.scrubbing import LONGEST_NAP, Pace, ScrubOrder
 from modelhub.store.fsops import FsOps
+from tests.store.hands import flip
 
 from .conftest import MODEL
 
@@ -71,7 +72,17 @@ def _progress(hub, **given):
     return seen
 
 
-def test_what_no_proof_shows_is_found_and_moved_aside(hub, pulled, monkeypatch):
+def test_what_no_source_gives_is_told(make_hub, server, pulled):
+    flip(max(pulled.values(), key=lambda path: path.stat().st_size))
+    report = make_hub(offline=True).store.scrub()
+    (damaged,) = report.damaged
+    assert (damaged.repaired, damaged.repositories, report.ok) == (False, (MODEL,), False)
+    assert "offline" in damaged.reason
+    assert damaged.reason in str(report)
+    assert server.requests == []
+
+
+def test_what_no_proof_shows_is_found_and_fetched_anew(hub, server, pulled, monkeypatch):
     (digest, path), *_ = pulled.items()
     data = path.read_bytes()
 
@@ -89,7 +100,9 @@ def test_what_no_proof_shows_is_found_and_moved_aside(hub, pulled, monkeypatch):
     (damaged,) = report.damaged
     assert (damaged.sha256, report.checked) == (digest, len(pulled))
     assert damaged.found != digest
-    assert not report.ok
+    assert (damaged.repaired, report.ok) == (True, True)
+    assert server.requests
+    assert hub.store.scrub().damaged == ()
     assert digest in str(report)
     assert (Path(hub.settings.home) / "store" / damaged.kept).read_bytes() == data
     assert Scrub.model_validate(report.model_dump()) == report

@@ -82,13 +82,21 @@ def test_a_missing_file_is_recorded_by_verify(store, ledger):
     assert ledger.find([digest])[digest].state is BlobState.MISSING
 
 
-def test_a_file_of_another_size_is_not_present(store):
+def test_a_file_of_another_size_is_hashed_and_set_aside(store, ledger):
+    """Its record may be what is damaged: a look alone does not tell."""
     digest = put(store, b"data").digest
+    (record,) = ledger.find([digest]).values()
+    ledger.record([record.model_copy(update={"size": 5})])
+    assert store.present([digest]) == {digest}
+    assert store.verify([digest])[digest].size == 4
     unlock(store.path(digest))
     with store.path(digest).open("ab") as file:
         file.write(b"more")
+    assert store.present([digest]) == {digest}
+    with pytest.raises(IntegrityError):
+        store.verify([digest])
     assert store.present([digest]) == frozenset()
-    put(store, b"data")
+    assert put(store, b"data").size == 4
     assert store.path(digest).read_bytes() == b"data"
 
 

@@ -11,12 +11,16 @@ from modelhub.refs import Digest
 
 class DamagedBlob(Fact):
     """A blob that held other bytes: the hash that it must have, the one that it had, and where those
-    bytes lie now, below the store's root.
+    bytes lie now, below the store's root. One that could not be `repaired` tells the `reason`, and which
+    repositories have it.
     """
 
     sha256: Digest
     found: str
     kept: str
+    repaired: bool
+    reason: str = ""
+    repositories: tuple[str, ...] = ()
 
 
 class UnreadBlob(Fact):
@@ -43,8 +47,8 @@ class Scrub(SummedFact):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def ok(self) -> bool:
-        """Whether everything that was read is right."""
-        return not self.damaged and not self.unread
+        """Whether everything that was read is right now."""
+        return not self.unread and all(one.repaired for one in self.damaged)
 
     def _brief(self) -> Iterable[tuple[str, Any]]:
         counts = {"damaged": len(self.damaged), "unread": len(self.unread)}
@@ -62,6 +66,9 @@ class Scrub(SummedFact):
             lines[0] += f", {len(self.unread)} cannot be read"
         if not self.complete:
             lines.append("There is more: the next scrub goes on with it.")
-        rows = [("damaged", one.sha256, f"was {one.found}; moved to {one.kept}") for one in self.damaged]
+        rows = [
+            ("repaired" if one.repaired else "damaged", one.sha256, one.reason or f"moved to {one.kept}")
+            for one in self.damaged
+        ]
         rows += [("unread", one.sha256, one.reason) for one in self.unread]
         return "\n".join([*lines, table(("", "sha256", ""), rows)] if rows else lines)

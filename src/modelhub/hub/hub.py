@@ -38,6 +38,7 @@ from modelhub.planner import Wish
 from modelhub.refs import ModelRef
 from modelhub.runtimes import devices
 from modelhub.settings import Settings
+from modelhub.store import Level, known_level
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
@@ -78,11 +79,12 @@ class Hub(Upkeep):
         store: str | os.PathLike[str] | None = None,
         offline: bool | None = None,
         host: str | None = None,
+        verify: str | None = None,
         license_policy: LicensePolicy | str | None = None,
         progress: Shown = None,
     ) -> None:
         given = {"home": home, "database": database, "store": store, "offline": offline, "host": host}
-        self.settings = Settings.chosen(settings, **given, license_policy=license_policy)
+        self.settings = Settings.chosen(settings, **given, verify=verify, license_policy=license_policy)
         self._progress = progress
         self._calls = Calls()
         with ExitStack() as undo:
@@ -167,23 +169,29 @@ class Hub(Upkeep):
         *,
         task: str | None = None,
         variant: str | None = None,
+        verify: Level | None = None,
         timeout: float | None = None,
         progress: Shown = None,
     ) -> Snapshot:
         """A folder with the best variant's files (or the named one's), fetched and verified.
 
-        Without a name the best quality is taken that fits this machine's memory.
+        Without a name the best quality is taken that fits this machine's memory. `verify` says how much is
+        read of what is here already (`proof`, `full`, `off`; by default as the Hub's setting says); what
+        turns out to be damaged is put aside and fetched anew.
 
         Raises:
             LicenseRefused: by the Hub's `license_policy`; nothing is fetched.
+            IntegrityError: a file is damaged, and no source gives it.
         """
         ref = ModelRef.parse(model)
+        if verify is not None:
+            known_level(verify, "verify")
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show)
             plan = self._serving.planning.plan(
                 target, Wish(task, target.tags, variant), None, {}, whole=True
             )
-            return self._serving.loading.pull(target, plan, call, show)
+            return self._serving.loading.pull(target, plan, call, show, verify)
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""

@@ -17,6 +17,7 @@ from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import choose_device
 from modelhub.runtimes import Bundle, Instance, Instances, Runtimes, devices
 from modelhub.runtimes.hosts import Hosts, Order
+from modelhub.store import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,24 @@ class Loading:
         plan: Plan,
         call: Call,
         on_progress: ProgressCallback | None = None,
+        level: Level | None = None,
     ) -> Snapshot:
-        """The plan's files, verified, in a folder.
+        """The plan's files, verified as `level` says, in a folder.
 
         Raises:
             LicenseRefused: by the Hub's policy; nothing is fetched.
             StoreFull: there is not enough room for all of it; nothing is fetched.
+            IntegrityError: a file is damaged, and no source gives it.
         """
-        return whole(self._pull(target, plan, call, on_progress))
+        return whole(self._pull(target, plan, call, on_progress, level))
 
     def _pull(
-        self, target: Target, plan: Plan, call: Call, on_progress: ProgressCallback | None
+        self,
+        target: Target,
+        plan: Plan,
+        call: Call,
+        on_progress: ProgressCallback | None,
+        level: Level | None = None,
     ) -> dict[Place, Snapshot]:
         """The folders with the plan's files, by repository, its own first."""
         self.licenses.admit(target.report, plan)
@@ -57,9 +65,9 @@ class Loading:
         pulled: dict[Place, Snapshot] = {}
         for place, paths in places(target.report, plan).items():
             if not pulled:
-                pulled[place] = self.puller.pull(target, what, paths, call, on_progress)
+                pulled[place] = self.puller.pull(target, what, paths, call, on_progress, level)
             else:
-                pulled[place] = self._part(target, plan, place, what, call, on_progress)
+                pulled[place] = self._part(target, plan, place, what, call, on_progress, level)
         return pulled
 
     def _part(
@@ -70,6 +78,7 @@ class Loading:
         what: Mapping[str, str],
         call: Call,
         on_progress: ProgressCallback | None,
+        level: Level | None,
     ) -> Snapshot:
         """The folder with the files that the model takes of another repository, which may have been purged:
         its files stay as long as the model needs them.
@@ -77,12 +86,13 @@ class Loading:
         homes = {part.name: place_of(target.report, part) for part in plan.components}
         files = [file for file in plan.files if homes.get(file.component) == place]
         home = self.resolver.known_part(place)
-        if home is None and (lent := self.puller.lend(place, files, call, on_progress)):
+        if home is None and (lent := self.puller.lend(place, files, call, on_progress, level)):
             return lent
         home = home or self.resolver.part_of(place, call, on_progress)
         # Who pulls these files for another model, or of another, does other work.
         why = {**what, "for": target.report.repo}
-        return self.puller.pull(home, why, [file.path for file in files], call, on_progress)
+        paths = [file.path for file in files]
+        return self.puller.pull(home, why, paths, call, on_progress, level)
 
     def load(
         self,

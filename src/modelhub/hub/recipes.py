@@ -4,13 +4,15 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from modelhub.facts import Fact
+from modelhub.errors import IntegrityError
+from modelhub.facts import Call, Fact
 from modelhub.facts.base import JsonDict
 from modelhub.hub.calls import Calls
 from modelhub.hub.how import Model
 from modelhub.hub.recipe_book import Origin, RecipeBook
+from modelhub.hub.repairing import Repairer
 from modelhub.hub.resolve import Resolver
-from modelhub.refs import ModelRef
+from modelhub.refs import Digest, ModelRef
 from modelhub.registry.introspect import Metadata, metadata_wanted
 from modelhub.registry.introspect.files import MAX_FILE
 from modelhub.store import Store
@@ -50,11 +52,19 @@ class RecipeMatch(Fact):
 class Recipes:
     """The recipes of a Hub. A change is used by the next `sync`, or `inspect(refresh=True)`."""
 
-    def __init__(self, book: RecipeBook, resolver: Resolver, store: Store, calls: Calls) -> None:
+    def __init__(
+        self,
+        book: RecipeBook,
+        resolver: Resolver,
+        store: Store,
+        calls: Calls,
+        repairer: Repairer,
+    ) -> None:
         self._book = book
         self._resolver = resolver
         self._store = store
         self._calls = calls
+        self._repairer = repairer
 
     def list(self) -> tuple[RecipeView, ...]:
         """Every recipe that applies, by name."""
@@ -109,19 +119,18 @@ class Recipes:
             self._book.remove(name)
 
     def match(self, model: Model) -> tuple[RecipeMatch, ...]:
-        """The recipes that are for a repository, the one that knows it best first. Asks nobody.
+        """The recipes that are for a repository, the one that knows it best first. Asks nobody, but for
+        a file that turns out to be damaged.
 
         Raises:
             RepositoryNotFound, RevisionNotFound: for what is not known here.
         """
-        with self._calls.serve():
+        with self._calls.serve() as call:
             listing = self._resolver.listing(self._resolver.known(ModelRef.parse(model)))
             wanted = {file.path: file.sha256 for file in metadata_wanted(listing) if file.sha256}
             here = self._store.present(wanted.values())
             files: dict[str, bytes] = {
-                path: self._store.read(digest, MAX_FILE)
-                for path, digest in wanted.items()
-                if digest in here
+                path: self._content(digest, call) for path, digest in wanted.items() if digest in here
             }
             matched = self._book.current().matching(listing, Metadata(files=files))
             providers = {each.recipe.name: each.provider for each in self._book.origins()}
@@ -131,6 +140,13 @@ class Recipes:
                 )
                 for each in matched
             )
+
+    def _content(self, digest: Digest, call: Call) -> bytes:
+        try:
+            return self._store.read(digest, MAX_FILE)
+        except IntegrityError as error:
+            self._repairer.repair(error, call)
+        return self._store.read(digest, MAX_FILE)
 
     def __repr__(self) -> str:
         return f"<Recipes {len(self._book.origins())} in {self._book.folder}>"

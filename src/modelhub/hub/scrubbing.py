@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, StoreUnavailable
-from modelhub.facts import BlobRecord, DamagedBlob, JsonDict, Scrub, UnreadBlob
+from modelhub.facts import BlobRecord, Call, DamagedBlob, JsonDict, Scrub, UnreadBlob
 from modelhub.facts.base import parse_bytes
+from modelhub.hub.repairing import Repairer
 from modelhub.jobs import JobContext
 from modelhub.refs import Digest
 from modelhub.store import Store
@@ -94,13 +95,14 @@ def _rest(seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scrubber:
-    """Hashes blobs of one store, one after another."""
+    """Hashes blobs of one store, one after another, and has repaired what is damaged."""
 
     store: Store
+    repairer: Repairer
 
     def scrub(self, order: ScrubOrder, context: JobContext) -> JsonDict:
         """The work of one job: a `Scrub` as JSON."""
-        run = _Run(self.store, order, context)
+        run = _Run(self.store, self.repairer, order, context)
         report = run.report(complete=all(run.read(record) for record in self._stale(order, run)))
         figures = {"checked": report.checked, "bytes": report.bytes, "damaged": len(report.damaged)}
         log.info("store_scrubbed", extra=figures)
@@ -116,13 +118,27 @@ class Scrubber:
             yield from batch
 
 
+class _Part(Call):
+    """A call that ends when the job does whose work it is a part of."""
+
+    __slots__ = ("_check",)
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__()
+        self._check = check
+
+    def check(self) -> None:
+        """As the job is asked."""
+        self._check()
+
+
 class _Run:
     """What one scrub has seen so far."""
 
-    def __init__(self, store: Store, order: ScrubOrder, context: JobContext) -> None:
+    def __init__(self, store: Store, repairer: Repairer, order: ScrubOrder, context: JobContext) -> None:
         self.unread: dict[Digest, UnreadBlob] = {}
         self._damaged: list[DamagedBlob] = []
-        self._store, self._order, self._context = store, order, context
+        self._store, self._repairer, self._order, self._context = store, repairer, order, context
         self._pace = Pace(order.rate, context.check)
         self._checked = self._bytes = self._seen = 0
         self._item = ""
@@ -137,8 +153,7 @@ class _Run:
         try:
             good = self._store.recheck(record.digest, on_bytes=self._on_bytes, check=self._context.check)
         except IntegrityError as error:
-            found, kept = (str(error.details[name]) for name in ("actual", "kept"))
-            self._damaged.append(DamagedBlob(sha256=record.digest, found=found, kept=kept))
+            self._damaged.append(self._repaired(record.digest, error))
             size = record.size
         except ArtifactNotFound:
             return self._look_again(record.digest)
@@ -151,6 +166,18 @@ class _Run:
         self._checked += 1
         self._bytes += size
         return True
+
+    def _repaired(self, digest: Digest, error: IntegrityError) -> DamagedBlob:
+        found, kept = (str(error.details[name]) for name in ("actual", "kept"))
+        damaged = DamagedBlob(sha256=digest, found=found, kept=kept, repaired=True)
+        try:
+            self._repairer.repair(error, _Part(self._context.check))
+        except IntegrityError as lost:
+            repos = tuple(lost.details.get("repositories", ()))
+            return damaged.model_copy(
+                update={"repaired": False, "reason": lost.message, "repositories": repos}
+            )
+        return damaged
 
     def _look_again(self, digest: Digest) -> bool:
         """It went: the ledger says so from now on."""

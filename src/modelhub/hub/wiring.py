@@ -7,6 +7,7 @@ from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
 from modelhub.hub.collecting import Collector
+from modelhub.hub.fetching import Fetching
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
@@ -16,6 +17,7 @@ from modelhub.hub.purging import Purger
 from modelhub.hub.recipe_book import RecipeBook
 from modelhub.hub.recipes import Recipes
 from modelhub.hub.recorder import Recorder
+from modelhub.hub.repairing import Repairer
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.scrubbing import Scrubber
 from modelhub.hub.serving import Serving
@@ -79,7 +81,10 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         registry, jobs, Syncer(registry, store, recipes=recipes.current), sources, settings.offline
     )
     holds = Holds(registry, ledger.key)
-    puller = Puller(resolver, jobs, Fetcher(registry, store, ledger.key), store, holds)
+    fetcher = Fetcher(registry, store, ledger.key)
+    fetching = Fetching(resolver, jobs, fetcher, store)
+    repairer = Repairer(registry, fetching, store, ledger.key, holds)
+    puller = Puller(resolver, fetching, fetcher, repairer, holds, settings.verify)
     licenses = LicenseGate(settings.license_policy)
     code = CodeGate(registry, puller, licenses)
     hosts = Hosts(settings.host, settings.python)
@@ -100,12 +105,12 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         verifier,
         answering,
         purger,
-        Recipes(recipes, resolver, store, calls),
+        Recipes(recipes, resolver, store, calls, repairer),
         StoreKeeping(
             store,
             jobs,
             calls,
-            Scrubber(store),
+            Scrubber(store, repairer),
             Collector(registry, jobs, store, ledger.key, book, holds),
             progress,
         ),

@@ -1,6 +1,7 @@
 """Long work with a row: its status, progress, input, output and error outlive the call."""
 
 from modelhub.jobs.context import JobContext
+from modelhub.jobs.damage import Damage, damage
 from modelhub.jobs.engine import Jobs
 from modelhub.jobs.fetch import Fetcher
 from modelhub.jobs.handlers import Handler, Payload
@@ -10,6 +11,7 @@ from modelhub.jobs.sync import Syncer
 from modelhub.jobs.workers import Workers
 
 __all__ = [
+    "Damage",
     "Fetcher",
     "Handler",
     "Hold",
@@ -20,4 +22,5 @@ __all__ = [
     "References",
     "Syncer",
     "Workers",
+    "damage",
 ]

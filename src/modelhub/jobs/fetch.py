@@ -22,7 +22,7 @@ from modelhub.jobs.turns import Turns
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry import Registry, StoreKey
 from modelhub.sources.base import Source
-from modelhub.store import Expected, Store
+from modelhub.store import Expected, Level, Store
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +107,9 @@ class Fetcher:
         digests: Mapping[RepoPath, Digest],
         call: Call,
         on_progress: ProgressCallback | None,
+        level: Level = "proof",
     ) -> Snapshot:
-        """Prove the files and link them into the snapshot folder of this commit.
+        """Prove the files, as carefully as `level` says, and link them into the snapshot folder of this commit.
 
         A file without a proof that holds is hashed, which shows as the stage `verify`.
         """
@@ -121,7 +122,13 @@ class Fetcher:
                 on_progress(Progress(stage="verify", done=hashed))
 
         return self.store.link(
-            repo.vendor, repo.name, commit, digests, on_bytes=on_bytes, check=call.check
+            repo.vendor,
+            repo.name,
+            commit,
+            digests,
+            level=level,
+            on_bytes=on_bytes,
+            check=call.check,
         )
 
     def announce(self, record: RepoRecord, listing: RepoListing) -> None:

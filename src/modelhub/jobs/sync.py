@@ -7,8 +7,15 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from importlib.metadata import version
 
-from modelhub.errors import Cancelled, DeadlineExceeded, ModelHubError
+from modelhub.errors import (
+    ArtifactNotFound,
+    Cancelled,
+    DeadlineExceeded,
+    IntegrityError,
+    ModelHubError,
+)
 from modelhub.facts import RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
+from modelhub.jobs.damage import damage
 from modelhub.jobs.engine import JobContext
 from modelhub.jobs.headers import read_headers, refuse_damage
 from modelhub.jobs.references import bound
@@ -131,7 +138,10 @@ class Syncer:
     ) -> tuple[Mapping[str, Digest], Findings]:
         """The digests of its small files, and what is in the repository."""
         digests = self._metadata(source, listing, context)
-        files = {path: self.store.read(digest, MAX_FILE) for path, digest in digests.items()}
+        files = {
+            path: self._content(source, listing, listing.by_path[path], digest, context)
+            for path, digest in digests.items()
+        }
         families = self.families
         headers = read_headers(source, listing, context, families, recipes)
         metadata = replace(headers, files=files)
@@ -171,6 +181,25 @@ class Syncer:
             done += file.size
         context.progress("metadata", total, total)
         return known
+
+    def _content(
+        self,
+        source: Source,
+        listing: RepoListing,
+        file: RepoFile,
+        digest: Digest,
+        context: JobContext,
+    ) -> bytes:
+        """What a small file says; fetched once more when the store has it damaged, or not any more."""
+        try:
+            return self.store.read(digest, MAX_FILE)
+        except ArtifactNotFound:
+            log.info("artifact_gone", extra={"model_repo_name": listing.repo.id, "hash": digest})
+        except IntegrityError as error:
+            for found in damage(self.registry, error):
+                log.info("artifact_repairing", extra={"hash": found.digest, "file_path": file.path})
+        self._fetch(source, listing, file, context)
+        return self.store.read(digest, MAX_FILE)
 
     def _known(self, listing: RepoListing, wanted: tuple[RepoFile, ...]) -> dict[str, Digest]:
         """Those of `wanted` that the store holds, by what an earlier sync of this commit learnt."""

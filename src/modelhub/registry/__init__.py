@@ -17,6 +17,7 @@ from modelhub.registry.registry import Registry, Transaction
 from modelhub.registry.repos import Repos
 from modelhub.registry.revisions import Revisions
 from modelhub.registry.search import ModelQuery, Search
+from modelhub.registry.served import Served, ServedFile
 from modelhub.registry.snapshots import SnapshotRecord, Snapshots
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "Repos",
     "Revisions",
     "Search",
+    "Served",
+    "ServedFile",
     "SnapshotRecord",
     "Snapshots",
     "StoreKey",

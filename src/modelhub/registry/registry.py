@@ -27,6 +27,7 @@ from modelhub.registry.repos import Repos
 from modelhub.registry.revision_ids import HEAD
 from modelhub.registry.revisions import Revisions
 from modelhub.registry.search import Search
+from modelhub.registry.served import Served
 from modelhub.registry.snapshots import Snapshots
 
 __all__ = ["Registry", "Transaction"]
@@ -68,6 +69,11 @@ class Transaction:
     def snapshots(self) -> Snapshots:
         """Folders linked from a store."""
         return Snapshots(self.session)
+
+    @cached_property
+    def served(self) -> Served:
+        """Whom some bytes served."""
+        return Served(self.session)
 
     @cached_property
     def removals(self) -> Removals:

@@ -24,12 +24,13 @@ What holds at every moment, whatever dies (the tests do their worst to each line
 A blob's use is cheap the second time, because the ledger has a proof of it: see `store.proof`.
 """
 
-from modelhub.store.base import Level, Store
+from modelhub.store.base import Store
 from modelhub.store.blocks import Span
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory, Lying
 from modelhub.store.layout import LinkMode
 from modelhub.store.ledger import FileLedger
+from modelhub.store.levels import Level, known_level
 from modelhub.store.local import LocalStore
 from modelhub.store.parts import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
@@ -49,4 +50,5 @@ __all__ = [
     "Span",
     "Store",
     "Unfinished",
+    "known_level",
 ]

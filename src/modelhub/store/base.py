@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
-from modelhub.errors import InvalidInput, StoreUnavailable
+from modelhub.errors import StoreUnavailable
 from modelhub.facts import BlobRecord, Snapshot
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
@@ -17,11 +17,10 @@ from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory
+from modelhub.store.levels import Level
 from modelhub.store.parts.listing import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 
-Level = Literal["proof", "full", "off"]
-_LEVELS = ("proof", "full", "off")
 DAY = 86_400.0
 WEEK = 7 * DAY
 
@@ -306,13 +305,3 @@ def scheme_of(place: str | os.PathLike[str]) -> str:
     """The scheme before `://` in small letters; `""` for a path."""
     scheme, colon, _ = os.fspath(place).partition("://")
     return scheme.lower() if colon and isinstance(place, str) else ""
-
-
-def known_level(level: str) -> None:
-    """Refuse what is no `Level`.
-
-    Raises:
-        InvalidInput
-    """
-    if level not in _LEVELS:
-        raise InvalidInput(f"level must be one of {', '.join(_LEVELS)}, not {level!r}", field="level")

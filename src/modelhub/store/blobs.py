@@ -57,7 +57,7 @@ class Blobs:
     # What is here
 
     def find(self, digests: Iterable[Digest]) -> dict[Digest, BlobRecord]:
-        """Those whose file is there with the size on record. The ledger learns what came or went.
+        """Those whose file is there. The ledger learns what came or went.
 
         A file that the ledger does not know is there too, without a proof: its store was moved, or
         the ledger is another.
@@ -75,7 +75,9 @@ class Blobs:
             if known.state is BlobState.QUARANTINED:
                 continue
             if look is not None and look.st_size != known.size:
-                continue  # not the blob; the next `verify` or `put` sets it aside
+                # Either of the two is damaged, and hashing tells which.
+                here[digest] = _unproven(digest, look.st_size)
+                continue
             state = BlobState.MISSING if look is None else BlobState.PRESENT
             # The proof stays: a disk that was unmounted brings the same file back.
             record = known if known.state is state else known.model_copy(update={"state": state})
@@ -98,11 +100,10 @@ class Blobs:
     def proven(self, record: BlobRecord) -> bool:
         """Whether the file has not changed since it was hashed, by one look at it."""
         look = self.look(record.digest)
-        return (
-            look is not None
-            and modes.S_ISREG(look.st_mode)
-            and proof.holds(record.proof, look, self.host)
-        )
+        return look is not None and modes.S_ISREG(look.st_mode) and self._holds(record, look)
+
+    def _holds(self, record: BlobRecord, look: stat_result) -> bool:
+        return record.size == look.st_size and proof.holds(record.proof, look, self.host)
 
     # Vouching
 
@@ -116,13 +117,17 @@ class Blobs:
         with self.hold(digest, watch) as held:
             return self.vouch_held(held, watch, rehash=rehash)
 
-    def vouch_held(self, held: Held, watch: Watch, *, rehash: bool = False) -> BlobRecord:
-        """`vouch` for a blob that is held. Who waited for the lock reads what was proven meanwhile."""
+    def vouch_held(
+        self, held: Held, watch: Watch, *, rehash: bool = False, believe: bool = False
+    ) -> BlobRecord:
+        """`vouch` for a blob that is held. Who waited for the lock reads what was proven meanwhile; who is to
+        `believe` takes any record.
+        """
         known = self._ledger.find([held.digest]).get(held.digest)
         with self._folders.errors("look at", held.digest):
             now = self._ops.fstat(held.fd)
-        believed = known is not None and known.state is BlobState.PRESENT and not rehash
-        if known and believed and proof.holds(known.proof, now, self.host):
+        trusted = known is not None and known.state is BlobState.PRESENT and not rehash
+        if known and trusted and (believe or self._holds(known, now)):
             return known
         started, seen = time.monotonic(), self.clock()
         with self._folders.errors("read", held.digest):
@@ -198,7 +203,8 @@ class Blobs:
 
     def renew(self, held: Held, known: BlobRecord) -> None:
         """Record the change time that our own link to a vouched blob has left."""
-        assert known.proof is not None
+        if known.proof is None:
+            return  # it was believed
         with self._folders.errors("look at", held.digest):
             after = self._ops.fstat(held.fd)
         fresh = proof.renewed(known.proof, after, self.clock())
@@ -293,6 +299,7 @@ class Blobs:
             actual=actual,
             kept=kept,
             digests=[digest],
+            damaged=[{"sha256": digest, "actual": actual, "kept": kept}],
         )
 
     def _unlink_from_snapshots(self, digest: Digest) -> None:

@@ -13,13 +13,14 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, Mode
 from modelhub.facts import BlobRecord, BlobState, Snapshot
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
-from modelhub.store.base import DAY, WEEK, Level, Store, known_level
+from modelhub.store.base import DAY, WEEK, Store
 from modelhub.store.batch import LocalBatch
 from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.inventory import Inventory, take_inventory
+from modelhub.store.levels import Level, known_level
 from modelhub.store.parts import Parts, Unfinished, reserve, unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.proof import host_id
@@ -185,7 +186,7 @@ class LocalStore(Store, schemes=("", "file")):
         records = self.verify(files.values(), level, on_bytes=on_bytes, check=check)
         sizes = {digest: record.size for digest, record in records.items()}
         watch = Watch.of(on_bytes, check)
-        linked = self._snapshots.build(folder, files, sizes, watch)
+        linked = self._snapshots.build(folder, files, sizes, watch, level)
         return Snapshot(
             repo=f"{vendor}/{name}" if vendor else name,
             commit=commit,
@@ -222,5 +223,6 @@ class LocalStore(Store, schemes=("", "file")):
 def _together(failures: list[ModelHubError]) -> ModelHubError:
     """One error for several blobs: the worst, with all their digests in its details."""
     worst = next((one for one in failures if isinstance(one, IntegrityError)), failures[0])
-    worst.details["digests"] = [digest for one in failures for digest in one.details["digests"]]
+    for name in ("digests", "damaged"):
+        worst.details[name] = [each for one in failures for each in one.details.get(name, ())]
     return worst

@@ -17,6 +17,7 @@ from modelhub.store.folders import Folders, open_folder, unique
 from modelhub.store.fsops import CREATE, READ, Watch, discard, opened, pwrite_all
 from modelhub.store.intake import CHUNK, sha256_of
 from modelhub.store.layout import LinkMode
+from modelhub.store.levels import Level
 
 # What a file system says that lacks a kind of link, or lacks it between these two places.
 _CANNOT = frozenset(
@@ -34,13 +35,16 @@ _CANNOT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One file of a snapshot: its blob, the ways to link it, and what a symlink would say."""
+    """One file of a snapshot: its blob, the ways to link it, what a symlink would say, and how much is read
+    before it is believed.
+    """
 
     path: RepoPath
     digest: Digest
     size: int
     ways: tuple[LinkMode, ...]
     target: str
+    level: Level
 
 
 class Snapshots:
@@ -59,6 +63,7 @@ class Snapshots:
         files: Mapping[RepoPath, Digest],
         sizes: Mapping[Digest, int],
         watch: Watch,
+        level: Level = "proof",
     ) -> tuple[SnapshotFile, ...]:
         """Make or extend `snapshots/<folder>` so that it has `files`; others in it stay.
 
@@ -71,7 +76,8 @@ class Snapshots:
         for inner, paths in _by_folder(files).items():
             with self._inside(f"{folder}/{inner}".rstrip("/")) as fd:
                 wanted = (
-                    _wanted(folder, path, files[path], sizes[files[path]], with_onnx) for path in paths
+                    _wanted(folder, path, files[path], sizes[files[path]], with_onnx, level)
+                    for path in paths
                 )
                 links |= self._fill(fd, wanted, watch)
         return tuple(
@@ -134,8 +140,11 @@ class Snapshots:
         return LinkMode.COPY if same else None
 
     def _same(self, fd: int, file: _Wanted, look: stat_result, watch: Watch) -> bool:
+        """Whether a copy is still one. Small ones are always read, since people edit them."""
+        if file.level == "off" and file.size >= layout.SMALL:
+            return True
         known, digest = self._copies.get(_key(look), (None, None))
-        if digest == file.digest and proof.holds(known, look, self._blobs.host):
+        if file.level != "full" and digest == file.digest and proof.holds(known, look, self._blobs.host):
             return True
         with opened(self._ops, file.path.name, READ, dir_fd=fd) as copy:
             before = self._ops.fstat(copy)
@@ -176,7 +185,7 @@ class Snapshots:
     def _hardlink(self, fd: int, file: _Wanted, watch: Watch) -> None:
         name, blobs = layout.blob_name(file.digest), self._folders.blobs
         with self._blobs.hold(file.digest, watch) as held:
-            known = self._blobs.vouch_held(held, watch)
+            known = self._blobs.vouch_held(held, watch, believe=file.level == "off")
             self._appear(
                 fd, file, lambda at, to: self._ops.link(name, at, source_fd=blobs, target_fd=to)
             )
@@ -236,10 +245,15 @@ def _by_folder(files: Iterable[RepoPath]) -> dict[str, list[RepoPath]]:
 
 
 def _wanted(
-    folder: RepoPath, path: RepoPath, digest: Digest, size: int, with_onnx: frozenset[str]
+    folder: RepoPath,
+    path: RepoPath,
+    digest: Digest,
+    size: int,
+    with_onnx: frozenset[str],
+    level: Level,
 ) -> _Wanted:
     ways = layout.link_modes(path, size, with_onnx)
-    return _Wanted(path, digest, size, ways, layout.symlink_target(folder, path, digest))
+    return _Wanted(path, digest, size, ways, layout.symlink_target(folder, path, digest), level)
 
 
 def _key(look: stat_result) -> tuple[int, int]:
