@@ -23,6 +23,16 @@ def stray(run, home):
         return store.put(io.BytesIO(b"stray"), expect=Expected()).digest
 
 
+def test_du_shows_one_repository_or_all(run, stray):
+    status, out, _ = run("du")
+    assert status == 0
+    assert MODEL in out
+    assert "sharing saves 0 B" in out
+    status, out, _ = run("du", MODEL, "--json")
+    assert [repo["repo"] for repo in json.loads(out)["repos"]] == [MODEL]
+    assert run("du", "no/such")[0] == 1
+
+
 def test_gc_shows_and_deletes(run, home, stray):
     blob = home / "store" / "blobs" / "sha256" / stray[:2] / stray
     status, out, _ = run("gc", "--dry-run")

@@ -14,13 +14,18 @@ from modelhub.facts import (
     CallStatus,
     CodeApproval,
     CodeFile,
+    Collected,
+    Collection,
     Component,
+    ComponentUsage,
+    DamagedBlob,
     Device,
     Evidence,
     Fact,
     FileKind,
     FileState,
     Forgotten,
+    GarbageKind,
     InstanceRecord,
     Job,
     JobKind,
@@ -48,15 +53,20 @@ from modelhub.facts import (
     RepoRecord,
     RepoRef,
     Report,
+    RepoUsage,
     RepoWarning,
     RuntimeView,
+    Scrub,
     SharedFile,
     Sharing,
     Snapshot,
     SnapshotFile,
+    Spared,
     StoredFile,
     SummedFact,
     SyncStatus,
+    UnreadBlob,
+    Usage,
     Variant,
     Verification,
     VerifiedFile,
@@ -136,7 +146,45 @@ STORED = StoredFile(path=FILE.path, size=3, sha256=DIGEST)
 SHARED = KeptFile(path=FILE.path, size=3, sha256=DIGEST, users=("a/b",))
 CODE = CodeFile(path="own.py", size=3, sha256=DIGEST)
 
+GONE = Collected(
+    kind=GarbageKind.BLOB, path="blobs/x", bytes=3, age=1.5, reason="nobody has it", digest=DIGEST
+)
+LEFT = Spared(reason="reading", files=1, bytes=3)
+WEIGHED = ComponentUsage(name="vae", files=1, bytes=3)
+HAD = RepoUsage(
+    repo=REPO.id,
+    source=REPO.source,
+    forgotten=False,
+    files=1,
+    bytes=3,
+    own=2,
+    components=(WEIGHED,),
+    last_used=NOW,
+)
+DAMAGED = DamagedBlob(sha256=DIGEST, found="x", kept="quarantine/x")
+UNREAD = UnreadBlob(sha256=DIGEST, reason="EIO")
 SAMPLES = (
+    GONE,
+    LEFT,
+    Collection(store="file:///s", dry_run=True, items=(GONE,), kept=(LEFT,), missing=(DIGEST,)),
+    WEIGHED,
+    HAD,
+    Usage(
+        store="file:///s",
+        files=1,
+        bytes=3,
+        used=3,
+        saved=0,
+        repos=(HAD,),
+        copies=1,
+        parts=0,
+        quarantine=0,
+        disk=4096,
+        free=1 << 40,
+    ),
+    DAMAGED,
+    UNREAD,
+    Scrub(store="s", checked=1, bytes=3, damaged=(DAMAGED,), unread=(UNREAD,), complete=True),
     Forgotten(repo=REPO.id, source=REPO.source, files=1, bytes=3),
     STORED,
     SHARED,

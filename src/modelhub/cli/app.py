@@ -24,7 +24,7 @@ from modelhub.cli.options import (
 from modelhub.cli.recipes import recipes
 from modelhub.cli.remove import forget, purge
 from modelhub.cli.search import search
-from modelhub.cli.space import gc
+from modelhub.cli.space import du, gc
 from modelhub.cli.store import store as store_commands
 from modelhub.errors import ModelHubError
 
@@ -250,6 +250,7 @@ def revisions(model: Model, as_json: AsJson = False) -> None:
 app.command()(search)
 app.command()(forget)
 app.command()(purge)
+app.command()(du)
 app.command()(gc)
 
 

@@ -1,4 +1,4 @@
-"""`modelhub gc`: what nobody needs goes."""
+"""`modelhub du` and `modelhub gc`: what takes how much space, and what of it nobody needs."""
 
 from typing import Annotated
 
@@ -8,6 +8,17 @@ from modelhub.cli import render
 from modelhub.cli.options import AsJson, common
 
 _HOUR = 3600.0
+
+
+def du(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="[vendor/]name; all of them if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How much the store holds, by repository and component, and what sharing saves."""
+    with common.hub() as hub:
+        render.fact(hub.store.usage(model), as_json=as_json)
 
 
 def gc(

@@ -44,6 +44,7 @@ from modelhub.facts.repo import (
 from modelhub.facts.scrub import DamagedBlob, Scrub, UnreadBlob
 from modelhub.facts.sharing import SharedFile, Sharing
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
+from modelhub.facts.usage import ComponentUsage, RepoUsage, Usage
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Collected",
     "Collection",
     "Component",
+    "ComponentUsage",
     "DamagedBlob",
     "Device",
     "Evidence",
@@ -96,6 +98,7 @@ __all__ = [
     "RepoListing",
     "RepoRecord",
     "RepoRef",
+    "RepoUsage",
     "RepoWarning",
     "Report",
     "RuntimeView",
@@ -110,6 +113,7 @@ __all__ = [
     "SyncStatus",
     "Token",
     "UnreadBlob",
+    "Usage",
     "Variant",
     "Verification",
     "VerifiedFile",

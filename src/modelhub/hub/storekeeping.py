@@ -4,13 +4,15 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelhub.facts import Collection, JobKind, JsonDict, Scrub
+from modelhub.facts import Collection, JobKind, JsonDict, Scrub, Usage
 from modelhub.hub.calls import Calls
 from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
-from modelhub.hub.how import Shown
+from modelhub.hub.how import Model, Shown
 from modelhub.hub.scrubbing import Scrubber, ScrubOrder
+from modelhub.hub.using import Accountant
 from modelhub.jobs import Jobs
 from modelhub.progress import reporter
+from modelhub.refs import ModelRef
 from modelhub.store import Store
 
 
@@ -23,6 +25,7 @@ class StoreKeeping:
     _calls: Calls
     _scrubber: Scrubber
     _collector: Collector
+    _accountant: Accountant
     _progress: Shown = None
 
     def scrub(
@@ -58,6 +61,18 @@ class StoreKeeping:
                 on_progress=show,
             )
         return Scrub.model_validate(output)
+
+    def usage(self, model: Model | None = None) -> Usage:
+        """How much the store holds, what each repository and component has of it, and what sharing saves.
+
+        With `model`, of that repository alone, also of a forgotten one. Looks at every file; opens no socket.
+
+        Raises:
+            RepositoryNotFound: for what is not known here.
+            StoreUnavailable: when the store cannot be looked through.
+        """
+        with self._calls.serve():
+            return self._accountant.usage(None if model is None else ModelRef.parse(model))
 
     def gc(
         self,

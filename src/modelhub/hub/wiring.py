@@ -22,6 +22,7 @@ from modelhub.hub.resolve import Resolver
 from modelhub.hub.scrubbing import Scrubber
 from modelhub.hub.serving import Serving
 from modelhub.hub.storekeeping import StoreKeeping
+from modelhub.hub.using import Accountant
 from modelhub.hub.verify import Verifier
 from modelhub.jobs import Fetcher, Holds, Jobs, Syncer
 from modelhub.registry import InstanceBook, Registry, StoreLedger
@@ -112,6 +113,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
             calls,
             Scrubber(store, repairer),
             Collector(registry, jobs, store, ledger.key, book, holds),
+            Accountant(registry, resolver, store, ledger.key, None),
             progress,
         ),
     )

@@ -19,9 +19,11 @@ from modelhub.registry.revisions import Revisions
 from modelhub.registry.search import ModelQuery, Search
 from modelhub.registry.served import Served, ServedFile
 from modelhub.registry.snapshots import SnapshotRecord, Snapshots
+from modelhub.registry.stored import Has
 
 __all__ = [
     "FetchClaims",
+    "Has",
     "InstanceBook",
     "Jobs",
     "ModelQuery",

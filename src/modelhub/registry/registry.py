@@ -29,6 +29,7 @@ from modelhub.registry.revisions import Revisions
 from modelhub.registry.search import Search
 from modelhub.registry.served import Served
 from modelhub.registry.snapshots import Snapshots
+from modelhub.registry.stored import Stored
 
 __all__ = ["Registry", "Transaction"]
 
@@ -84,6 +85,11 @@ class Transaction:
     def garbage(self) -> Garbage:
         """What a store has and nobody needs."""
         return Garbage(self.session)
+
+    @cached_property
+    def stored(self) -> Stored:
+        """What a store has, by who has it."""
+        return Stored(self.session)
 
     @cached_property
     def leases(self) -> Leases:

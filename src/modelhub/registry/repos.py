@@ -114,6 +114,11 @@ class Repos:
         page = _FIRST_PAGE if after is None else _NEXT_PAGE
         return tuple(map(_record, self._session.execute(page, wanted)))
 
+    def every(self) -> tuple[tuple[RepoRecord, bool], ...]:
+        """All of them, with whether each was forgotten."""
+        rows = self._session.scalars(select(RepoRow).order_by(RepoRow.id))
+        return tuple((_record(row), row.deleted_at is not None) for row in rows)
+
     def set_status(self, record_id: int, status: SyncStatus, error: JsonDict | None = None) -> None:
         """Where its sync stands; `error` is `ModelHubError.to_dict()` of what stopped it.
 
