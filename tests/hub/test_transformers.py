@@ -80,19 +80,13 @@ def test_the_layers_behind_a_model_are_fetched_with_it(hub, server, tmp_path):
     assert np.abs(hub.embed(EMBED, "rain").vectors - expected).max() < 1e-3
 
 
-def test_pickles_are_refused_before_they_are_fetched(hub, server, repository):
-    (repository / "model.safetensors").rename(repository / "pytorch_model.bin")
-    server.add(CHAT, repository)
-    assert any("loads no pickles" in why for why in hub.plan(CHAT).why)
-    with pytest.raises(RuntimeNotFound):
-        hub.chat(CHAT, "Hi")
-    assert server.bytes_sent(WEIGHTS) == 0
-
-
-def test_so_are_packed_weights(hub, server, repository):
+def test_packed_weights_are_refused_before_they_are_fetched(hub, server, repository):
     change(repository / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
     server.add(CHAT, repository)
     assert any("these are packed (gptq)" in why for why in hub.plan(CHAT).why)
+    with pytest.raises(RuntimeNotFound):
+        hub.chat(CHAT, "Hi")
+    assert server.bytes_sent(WEIGHTS) == 0
 
 
 def test_so_are_steps_that_nobody_knows(hub, server, tmp_path):

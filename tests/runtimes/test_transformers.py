@@ -1,5 +1,6 @@
 """PyTorch by the transformers library: the contract, the zoo to the letter, sampling and what it costs."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -142,7 +143,11 @@ class TestTransformers(ChatContract):
         assert runtime.supports(bundle.model, bundle.variant, on_another_device("cuda")).ok
         assert not runtime.supports(bundle.model, bundle.variant, on_another_device("tpu")).ok
         pickled = bundle.variant.model_copy(update={"format": "pytorch"})
-        assert "no pickles" in runtime.supports(bundle.model, pickled, find_device("cpu")).reason
+        assert runtime.supports(bundle.model, pickled, find_device("cpu")).ok
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "picklescan", None)
+            support = runtime.supports(bundle.model, pickled, find_device("cpu"))
+            assert "pip install" in support.reason
         borrowed = bundle.model.model_copy(update={"details": {"code_elsewhere": ["a/b"]}})
         support = runtime.supports(borrowed, bundle.variant, find_device("cpu"))
         assert "of another repository" in support.reason

@@ -18,6 +18,7 @@ from modelhub.cli.options import (
     RuntimeName,
     RuntimeOptions,
     Task,
+    Trusted,
     VariantName,
     common,
 )
@@ -185,13 +186,20 @@ def plan(
     runtime: RuntimeName = None,
     device: DeviceName = None,
     option: RuntimeOptions = None,
+    trust: Trusted = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what would run, what must be fetched, and why."""
     options = _options(option)
     with common.hub() as hub:
         chosen = hub.plan(
-            model, task=task, variant=variant, runtime=runtime, device=device, options=options
+            model,
+            task=task,
+            variant=variant,
+            runtime=runtime,
+            device=device,
+            options=options,
+            trust=trust,
         )
     render.fact(chosen, as_json=as_json)
 
@@ -283,6 +291,7 @@ def chat(
     runtime: RuntimeName = None,
     device: DeviceName = None,
     option: RuntimeOptions = None,
+    trust: Trusted = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -301,6 +310,7 @@ def chat(
         "runtime": runtime,
         "device": device,
         "options": _options(option),
+        "trust": trust,
         "timeout": timeout,
     }
     with common.hub() as hub:
@@ -323,6 +333,7 @@ def embed(
     runtime: RuntimeName = None,
     device: DeviceName = None,
     option: RuntimeOptions = None,
+    trust: Trusted = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -337,6 +348,7 @@ def embed(
         "runtime": runtime,
         "device": device,
         "options": _options(option),
+        "trust": trust,
         "timeout": timeout,
     }
     texts = gather(text or ())

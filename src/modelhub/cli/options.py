@@ -17,6 +17,10 @@ Task = Annotated[str | None, typer.Option(help="Canonical task, such as text-gen
 VariantName = Annotated[str | None, typer.Option("--variant", help="Variant, such as q4_k_m.")]
 RuntimeName = Annotated[str | None, typer.Option("--runtime", help="Runtime, such as llama_server.")]
 DeviceName = Annotated[str | None, typer.Option("--device", help="Device, such as cpu.")]
+Trusted = Annotated[
+    list[str] | None,
+    typer.Option("--trust", metavar="SHA256", help="A pickle that may run code; may repeat."),
+]
 RuntimeOptions = Annotated[
     list[str] | None,
     typer.Option(

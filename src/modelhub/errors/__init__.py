@@ -37,6 +37,7 @@
     │   ├── RuntimeBroken                   a plugin that cannot be imported
     │   ├── LoadFailed
     │   ├── RemoteCodeRefused               a repository wants to run code that nobody allowed
+    │   ├── PickleRefused                   a pickle that is more than weights, and that nobody trusts
     │   └── EngineError                     the engine failed while it worked
     │       ├── OutputInvalid               the answer is not what its format says
     │       └── ProcessLost                 the process that held the model is gone
@@ -80,6 +81,7 @@ __all__ = [
     "NotFound",
     "Offline",
     "OutputInvalid",
+    "PickleRefused",
     "ProcessLost",
     "RegistryError",
     "RemoteCodeRefused",
@@ -305,6 +307,15 @@ class RemoteCodeRefused(RuntimeProblem):
     """
 
     code = "remote_code_refused"
+
+
+class PickleRefused(RuntimeProblem):
+    """A pickle that holds more than plain weights, and so would run code; nobody said to trust it.
+
+    ``details``: file, its sha256 (``None`` where it is not known), and what of it is refused.
+    """
+
+    code = "pickle_refused"
 
 
 class EngineError(RuntimeProblem):

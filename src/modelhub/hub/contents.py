@@ -11,7 +11,7 @@ from pathlib import Path
 from modelhub.errors import FormatError
 from modelhub.facts import Plan, PlannedFile
 from modelhub.formats import check_claim, read_index
-from modelhub.registry.introspect.weights import PICKLED
+from modelhub.hub.pickles import pickles_of
 
 _KEPT = 10_000
 """Files that are remembered as sound, by what they are called and hold."""
@@ -37,11 +37,9 @@ class ContentGate:
             FormatError: for one that is something else, or whose header is damaged, lying or hostile.
             UnsafePath: for an index that names a file outside of the repository.
         """
-        pickled = {part.name for part in plan.components if part.format == PICKLED}
-        if plan.choice.format == PICKLED:
-            pickled |= {part.name for part in plan.components}
+        pickles = pickles_of(plan)
         for file in plan.weights:
-            self._admit(file, roots[file.component] / file.path, pickled=file.component in pickled)
+            self._admit(file, roots[file.component] / file.path, pickled=file in pickles)
 
     def _admit(self, file: PlannedFile, path: Path, *, pickled: bool) -> None:
         key = (file.sha256 or "", file.path.rpartition("/")[2], pickled)

@@ -7,8 +7,9 @@ from typing import Any, Self, TypedDict
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import ProgressCallback
+from modelhub.hub.pickles import Trust, read_trust
 from modelhub.planner import nearest
-from modelhub.refs import ModelRef, Precision
+from modelhub.refs import Digest, ModelRef, Precision
 from modelhub.tasks import ChatRequest, EmbedRequest, FormatInput, Request
 
 Model = str | os.PathLike[str] | ModelRef
@@ -32,7 +33,8 @@ class Common(TypedDict, total=False):
     """Keyword arguments of every verb.
 
     `variant`, `runtime` and `device` overrule the plan's choice; `timeout` is in seconds, loading
-    and fetching included; `options` go to the runtime (`n_ctx` …); `progress` shows long work.
+    and fetching included; `options` go to the runtime (`n_ctx` …); `progress` shows long work. `trust`
+    names pickles by their SHA-256 that may run code (docs/how-to/pickles.md).
     """
 
     variant: str | None
@@ -41,6 +43,7 @@ class Common(TypedDict, total=False):
     timeout: float | None
     options: Mapping[str, Any] | None
     progress: Shown
+    trust: Trust | None
 
 
 class ChatParams(Common, total=False):
@@ -73,6 +76,7 @@ class How:
     timeout: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Shown = None
+    trust: frozenset[Digest] = frozenset()
 
     @classmethod
     def take(cls, params: Mapping[str, Any]) -> tuple[Self, dict[str, Any]]:
@@ -82,6 +86,8 @@ class How:
         for name in ("variant", "runtime", "device"):
             _check(name, common.get(name, ""), str, "a name")
         _check("options", common.get("options", {}), Mapping, "a mapping such as {'n_ctx': 4096}")
+        if "trust" in common:
+            common["trust"] = read_trust(common["trust"])
         return cls(**common), {name: value for name, value in params.items() if name not in names}
 
     @classmethod

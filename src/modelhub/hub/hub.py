@@ -32,6 +32,7 @@ from modelhub.hub.how import (
     check_precision,
     each,
 )
+from modelhub.hub.pickles import Trust, read_trust
 from modelhub.hub.upkeep import Upkeep
 from modelhub.hub.wiring import wire
 from modelhub.planner import Wish
@@ -143,7 +144,7 @@ class Hub(Upkeep):
         ref = ModelRef.parse(model)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show, refresh=refresh)
-            return self._resolver.with_sharing(target)
+            return self._serving.planning.pickles.told(self._resolver.with_sharing(target))
 
     def plan(
         self,
@@ -154,14 +155,19 @@ class Hub(Upkeep):
         runtime: str | None = None,
         device: str | None = None,
         options: Mapping[str, Any] | None = None,
+        trust: Trust | None = None,
     ) -> Plan:
-        """What would run where, what must be fetched for it, and why. Fetches nothing."""
+        """What would run where, what must be fetched for it, and why. Fetches nothing.
+
+        `trust` names pickles by their SHA-256 that may run code (docs/how-to/pickles.md).
+        """
+        trusted = read_trust(trust)
         ref = ModelRef.parse(model)
         with self._calls.serve() as call, self._shown(None) as show:
             self._serving.planning.check_names(runtime, device)
             target = self._resolver.resolve(ref, call, show)
             wish = Wish(task, target.tags, variant, runtime)
-            return self._serving.planning.plan(target, wish, device, options or {})
+            return self._serving.planning.plan(target, wish, device, options or {}, trust=trusted)
 
     def pull(
         self,
@@ -309,14 +315,15 @@ class Hub(Upkeep):
         """Answer a text, or a conversation of OpenAI-style messages.
 
         `params`: `max_tokens temperature top_p top_k seed stop response_format`, and what every verb takes:
-        `variant runtime device timeout options progress`. With `stream=True` the pieces come as
+        `variant runtime device timeout options progress trust`. With `stream=True` the pieces come as
         they are written; leaving the loop stops the engine.
 
         Raises:
             InvalidInput: for empty messages, an unknown role, a parameter out of range.
             OutputInvalid: for an answer that is not what `response_format` says.
             ContextTooLong, RepositoryNotFound, VariantNotFound, TaskNotSupported,
-            RuntimeNotInstalled, LicenseRefused, DoesNotFit, IntegrityError, DeadlineExceeded
+            RuntimeNotInstalled, LicenseRefused, PickleRefused, DoesNotFit, IntegrityError,
+            DeadlineExceeded
         """
         how, sampling = How.take(params)
         request = chat_request(messages, **sampling)
@@ -332,13 +339,13 @@ class Hub(Upkeep):
         """A vector for each text: `.vectors` is a float32 array of shape (texts, dimensions).
 
         `params`: `normalize truncate prompt_name`, and what every verb takes: `variant runtime device
-        timeout options progress`. Pooling, normalisation and prompts are the repository's own.
+        timeout options progress trust`. Pooling, normalisation and prompts are the repository's own.
 
         Raises:
             InvalidInput: for no texts, an empty one, a prompt that the repository does not have.
             ContextTooLong: for a text longer than the model takes, unless `truncate`.
             RepositoryNotFound, VariantNotFound, TaskNotSupported, RuntimeNotInstalled,
-            LicenseRefused, DoesNotFit, IntegrityError, DeadlineExceeded
+            LicenseRefused, PickleRefused, DoesNotFit, IntegrityError, DeadlineExceeded
         """
         how, rest = How.take(params)
         result = self._run("feature-extraction", model, embed_request(texts, **rest), how)

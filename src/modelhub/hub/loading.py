@@ -10,11 +10,13 @@ from modelhub.hub.code import CodeGate
 from modelhub.hub.contents import ContentGate
 from modelhub.hub.hindrances import check_room
 from modelhub.hub.licenses import LicenseGate
+from modelhub.hub.pickles import PickleGate
 from modelhub.hub.places import Place, place_of, places
 from modelhub.hub.pulling import Puller, whole
 from modelhub.hub.ready import Ready
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import choose_device
+from modelhub.refs import Digest
 from modelhub.runtimes import Bundle, Instance, Instances, Runtimes, devices
 from modelhub.runtimes.hosts import Hosts, Order
 from modelhub.store import Level
@@ -31,6 +33,7 @@ class Loading:
     runtimes: Runtimes
     instances: Instances
     hosts: Hosts
+    pickles: PickleGate
     contents: ContentGate = field(default_factory=ContentGate)
 
     def pull(
@@ -122,8 +125,10 @@ class Loading:
         homes = {part.name: place_of(ready.target.report, part) for part in plan.components}
         roots = {name: pulled[place].path for name, place in homes.items() if place in pulled}
         self.contents.admit(plan, roots)
+        self.pickles.scan(plan, roots)
         allowed = self.gate.admit(ready.target, plan, pulled)
-        bundle = Bundle(plan.model, plan.choice, roots, code_allowed=allowed)
+        trusted = frozenset(map(Digest, ready.key.trusted))
+        bundle = Bundle(plan.model, plan.choice, roots, code_allowed=allowed, trusted=trusted)
         runtime = self.runtimes.load(plan.runtime)
         device = choose_device(devices(), plan.device)
         order = Order(runtime, self.runtimes.origin(runtime.name), bundle, device, options)

@@ -8,6 +8,7 @@ from typing import Any
 from modelhub.facts import Device, MemoryNeed, Model, PassedBy, Plan, RuntimeView, Variant
 from modelhub.hub.code import CodeGate
 from modelhub.hub.licenses import LicenseGate
+from modelhub.hub.pickles import PickleGate
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import (
     Blocked,
@@ -21,6 +22,7 @@ from modelhub.planner import (
     choose_device,
     make_plan,
 )
+from modelhub.refs import Digest
 from modelhub.registry.introspect import metadata_wanted
 from modelhub.runtimes import InstanceKey, Instances, Runtimes, Support, devices
 from modelhub.runtimes.bound import cannot_bind
@@ -39,6 +41,7 @@ class Planning:
     licenses: LicenseGate
     runtimes: Runtimes
     instances: Instances
+    pickles: PickleGate
 
     def check_names(self, runtime: str | None, device: str | None) -> None:
         """Refuse what is not on this machine before anything is asked of anybody.
@@ -60,10 +63,14 @@ class Planning:
         options: Mapping[str, Any],
         *,
         whole: bool = False,
+        trust: frozenset[Digest] = frozenset(),
     ) -> Plan:
         """What would run. Opens no socket.
 
         A `whole` plan has every component, even those that the runtime does not use.
+
+        Raises:
+            InvalidInput: for a `trust` in what is no pickle of the chosen variant.
         """
         self.check_names(wish.runtime, None)
         where = choose_device(devices(), device)
@@ -75,7 +82,7 @@ class Planning:
         plan = make_plan(
             target.report,
             wish,
-            list(self._offers(pairs, wish, where, options, whole=whole)),
+            list(self._offers(pairs, wish, where, options, whole=whole, trust=trust)),
             where,
             present.__contains__,
             companions,
@@ -88,7 +95,7 @@ class Planning:
         if (refused := self.gate.refusal(target, plan)) is not None:
             update = {"why": (*plan.why, refused.message), "steps": (refused.hint, *plan.steps)}
             plan = plan.model_copy(update=update)
-        return self.licenses.marked(target.report, plan)
+        return self.pickles.marked(self.licenses.marked(target.report, plan), trust)
 
     def _blocked(self, target: Target, pairs: Sequence[Pair]) -> Iterator[tuple[str, Blocked]]:
         """The variants that the policy refuses, and those with code that nobody has allowed."""
@@ -106,12 +113,14 @@ class Planning:
         options: Mapping[str, Any],
         *,
         whole: bool,
+        trust: frozenset[Digest],
     ) -> Iterator[Offer]:
         for view in self.runtimes.views():
             if view.tasks:  # else it is broken, and says so where runtimes are listed
                 unused = () if whole else view.unused
                 for model, variant in pairs:
-                    yield self._offer(wish, view, model, variant.without(unused), device, options)
+                    used = variant.without(unused)
+                    yield self._offer(wish, view, model, used, device, options, trust)
 
     def _offer(
         self,
@@ -121,9 +130,10 @@ class Planning:
         variant: Variant,
         device: Device,
         options: Mapping[str, Any],
+        trust: frozenset[Digest],
     ) -> Offer:
         digests = [str(file.sha256) for _, file in variant.files()]
-        loaded = self.instances.holds(InstanceKey.of(digests, view.name, device.name, options))
+        loaded = self.instances.holds(InstanceKey.of(digests, view.name, device.name, options, trust))
         if model.task not in view.tasks:
             reason = f"{view.name} does not serve {model.task}"
             return Offer(view, model, variant, device, ok=False, need=MemoryNeed.whole(0), reason=reason)

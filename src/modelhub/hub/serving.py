@@ -35,7 +35,7 @@ class Serving:
         only while that is allowed.
         """
         place = InstanceKey.of((), how.runtime or "", how.device or "", how.options)
-        asked = (target.record.id, target.commit, wish, Preferences.of(target.record), place)
+        asked = (target.record.id, target.commit, wish, Preferences.of(target.record), place, how.trust)
         ready = self._ready.get(asked)
         if ready is None or not self.instances.holds(ready.key):
             ready = self._prepare(target, wish, how, call, on_progress)
@@ -84,7 +84,7 @@ class Serving:
     def _prepare(
         self, target: Target, wish: Wish, how: How, call: Call, on_progress: ProgressCallback | None
     ) -> Ready:
-        plan = self.planning.plan(target, wish, how.device, how.options)
+        plan = self.planning.plan(target, wish, how.device, how.options, trust=how.trust)
         self.planning.licenses.admit(target.report, plan)
         check_runnable(plan)
         self._check_code(target, plan)
@@ -92,8 +92,8 @@ class Serving:
             # The source does not tell their hashes: they are known once the files are here.
             self.loading.pull(target, plan, call, on_progress)
             target = self.planning.resolver.reread(target)
-            plan = self.planning.plan(target, wish, how.device, how.options)
+            plan = self.planning.plan(target, wish, how.device, how.options, trust=how.trust)
         provenance = provenance_of(plan, self.planning.runtimes.version(str(plan.runtime)))
         digests = [file.sha256 for file in provenance.files]
-        key = InstanceKey.of(digests, provenance.runtime, plan.device, how.options)
+        key = InstanceKey.of(digests, provenance.runtime, plan.device, how.options, how.trust)
         return Ready(target, plan, key, provenance)

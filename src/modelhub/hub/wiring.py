@@ -11,6 +11,7 @@ from modelhub.hub.fetching import Fetching
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
+from modelhub.hub.pickles import PickleGate
 from modelhub.hub.planning import Planning
 from modelhub.hub.pulling import Puller
 from modelhub.hub.purging import Purger
@@ -90,8 +91,9 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     code = CodeGate(registry, puller, licenses)
     hosts = Hosts(settings.host, settings.python)
     runtimes = Runtimes(host=settings.host, python=settings.python)
-    planning = Planning(resolver, store, code, licenses, runtimes, instances)
-    loading = Loading(resolver, puller, code, licenses, runtimes, instances, hosts)
+    pickles = PickleGate(store)
+    planning = Planning(resolver, store, code, licenses, runtimes, instances, pickles)
+    loading = Loading(resolver, puller, code, licenses, runtimes, instances, hosts, pickles)
     serving = Serving(planning, loading, code, instances)
     answering = Answering(calls, resolver, serving, recorder)
     undo.callback(answering.close)

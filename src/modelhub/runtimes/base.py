@@ -77,13 +77,15 @@ class Bundle:
 
     `roots` maps each component's name to the snapshot folder of the repository it comes from;
     `components` to the folder of the component itself. `code_allowed` says that the user allowed the
-    repository's own Python code at this commit: without it none of it may run.
+    repository's own Python code at this commit: without it none of it may run. `trusted` are the digests of
+    pickles that the user lets run code: no other may.
     """
 
     model: Model
     variant: Variant
     roots: Mapping[str, Path] = field(default_factory=dict)
     code_allowed: bool = False
+    trusted: frozenset[Digest] = frozenset()
 
     @property
     def components(self) -> Mapping[str, Path]:
@@ -94,6 +96,11 @@ class Bundle:
         """The files of one component, in the order of the variant."""
         part = next(part for part in self.variant.components if part.name == component)
         return tuple(self.roots[component] / file.path for file in part.files)
+
+    def digest(self, path: Path) -> Digest | None:
+        """The SHA-256 of one of its files; `None` where it is not known."""
+        listed = ((self.roots[part.name] / file.path, file) for part, file in self.variant.files())
+        return next((file.sha256 for place, file in listed if place == path), None)
 
 
 class Parts(Protocol):
@@ -203,7 +210,7 @@ class Runtime(ABC):
     @classmethod
     def missing(cls) -> tuple[str, ...]:
         """The modules of `requires` that are not installed. Imports none of them."""
-        return tuple(module for module in cls.requires if not _installed(module))
+        return tuple(module for module in cls.requires if not is_installed(module))
 
     def check_options(self, options: Mapping[str, Any]) -> None:  # noqa: B027 - most take none
         """Refuse, before anything is fetched, options that `load` would refuse. By default: none.
@@ -241,7 +248,7 @@ class Runtime(ABC):
         return Footprint.of(MemoryNeed(tier=MemoryTier.SIZE, parts=(weights, overhead)))
 
 
-def _installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Whether there is such a module. Unlike `find_spec`, imports no package on the way to it."""
     if module in sys.modules:
         return sys.modules[module] is not None

@@ -25,20 +25,29 @@ Describe = Callable[[Instance], InstanceRecord]
 
 
 class InstanceKey(NamedTuple):
-    """What makes two loaded models the same: the weights, the runtime, the device, the options."""
+    """What makes two loaded models the same: the weights, the runtime, the device, the options, and which
+    of the weights were trusted to run code.
+    """
 
     digests: tuple[str, ...]
     runtime: str
     device: str
     options: str
+    trusted: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, digests: Iterable[str], runtime: str, device: str, options: Mapping[str, Any]
+        cls,
+        digests: Iterable[str],
+        runtime: str,
+        device: str,
+        options: Mapping[str, Any],
+        trust: frozenset[Digest] = frozenset(),
     ) -> "InstanceKey":
         """The key, whatever the order of digests and options and whatever their values are."""
         text = json.dumps(dict(options), sort_keys=True, default=repr)
-        return cls(tuple(sorted(digests)), runtime, device, text)
+        known = tuple(sorted(digests))
+        return cls(known, runtime, device, text, tuple(each for each in known if each in trust))
 
 
 class InstanceState(NamedTuple):

@@ -40,6 +40,7 @@ from modelhub.registry.introspect.recipes import (
 )
 from modelhub.registry.introspect.transformers import TransformersFamily
 from modelhub.registry.introspect.weighing import weighed
+from modelhub.registry.introspect.weights import PICKLES_ARE
 
 __all__ = [
     "API_VERSION",
@@ -68,7 +69,7 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 9
+READER = 10
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20
@@ -225,7 +226,7 @@ def _unknown(listing: RepoListing, families: Sequence[Family]) -> Findings:
 def _pickles(listing: RepoListing) -> Iterator[RepoWarning]:
     first = next((file.path for file in listing.files if file.path.suffix in PICKLE_SUFFIXES), None)
     if first:
-        text = f"{first} may be a pickle, which can run code when it is loaded. modelhub loads none."
+        text = f"{first} may be a pickle, which can run code when it is loaded. {PICKLES_ARE}"
         yield RepoWarning(code="format.pickle", text=text)
 
 

@@ -19,6 +19,7 @@ from modelhub.registry.introspect.documents import Documents
 __all__ = [
     "DIFFUSERS",
     "PICKLED",
+    "PICKLES_ARE",
     "SAFE",
     "TRANSFORMERS",
     "Found",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 SAFE, PICKLED = "safetensors", "pytorch"
+
+PICKLES_ARE = "modelhub makes nothing but plain tensors of them, unless you trust the file's digest."
+"""What every warning of pickles says."""
 
 MAX_SETS = 16
 MAX_SHARDS_READ = 64
@@ -116,7 +120,7 @@ def sets_by_name(paths: Iterable[RepoPath], naming: Naming) -> list[list[RepoPat
 def find_weights(documents: Documents, folder: str, naming: Naming) -> Found:
     """The sets of weights in a folder.
 
-    Pickles only where there is no safetensors: they are known, and nothing here loads them.
+    Pickles only where there is no safetensors.
     """
     search = _Search(documents, folder, naming)
     sets = search.sets(SAFE) or search.sets(PICKLED)
@@ -130,8 +134,8 @@ def pickle_warnings(sets: Sequence[WeightSet]) -> list[RepoWarning]:
         return []
     names = ", ".join(pickles[:5]) + ("…" if len(pickles) > 5 else "")
     text = (
-        f"{names}: its weights are pickles, which can run code when they are loaded. "
-        "modelhub loads none; look for a repository with safetensors."
+        f"{names}: its weights are pickles, which can run code when they are loaded. {PICKLES_ARE} "
+        "Look for a repository with safetensors."
     )
     return [RepoWarning(code="format.pickle", text=text)]
 

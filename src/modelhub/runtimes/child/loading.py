@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from modelhub.errors import LoadFailed, RuntimeBroken, RuntimeNotInstalled
+from modelhub.refs import Digest
 from modelhub.runtimes.base import Bundle, Instance, Runtime
 from modelhub.runtimes.discovery import GROUP
 from modelhub.runtimes.guard import check_instance, typed_errors
@@ -28,7 +29,8 @@ def load(message: Message) -> Instance:
             install=install,
         )
     roots = {name: Path(folder) for name, folder in message["roots"].items()}
-    bundle = Bundle(message["model"], message["variant"], roots, message["code_allowed"])
+    trusted = frozenset(map(Digest, message["trusted"]))
+    bundle = Bundle(message["model"], message["variant"], roots, message["code_allowed"], trusted)
     with typed_errors(runtime.name, LoadFailed):
         loaded = runtime.load(bundle, message["device"], message["options"], SharedParts())
     return check_instance(runtime.name, loaded)

@@ -17,5 +17,8 @@ class Hosts:
         self._default: Host = self._process if default == ProcessHost.name else self._thread
 
     def choose(self, runtime: Runtime, bundle: Bundle) -> Host:
-        """The process host for a runtime that asks for it, and for a repository's own code."""
-        return self._process if runtime.isolated or bundle.code_allowed else self._default
+        """The process host for a runtime that asks for it, for a repository's own code, and for pickles that
+        may run some.
+        """
+        apart = runtime.isolated or bundle.code_allowed or bundle.trusted
+        return self._process if apart else self._default

@@ -11,7 +11,7 @@ from modelhub.runtimes.hosts.remote import RemoteInstance
 from modelhub.runtimes.hosts.wire import Message, read_error
 from modelhub.runtimes.hosts.worker import Worker
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever what the two processes say to each other changes."""
 
 
@@ -72,6 +72,7 @@ def _load_message(order: Order) -> Message:
         "variant": bundle.variant,
         "roots": {name: str(folder) for name, folder in bundle.roots.items()},
         "code_allowed": bundle.code_allowed,
+        "trusted": sorted(bundle.trusted),
         "device": order.device,
         "options": dict(order.options),
     }

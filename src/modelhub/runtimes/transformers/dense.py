@@ -1,4 +1,4 @@
-"""A dense layer after the pooling: a folder with `config.json` and `model.safetensors`."""
+"""A dense layer after the pooling: a folder with `config.json`, and `model.safetensors` or a pickle."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from modelhub.errors import LoadFailed
+from modelhub.runtimes.base import Bundle
 from modelhub.runtimes.transformers.files import check_header, read_json
+from modelhub.runtimes.transformers.pickles import read_pickle
 
 _TANH = "torch.nn.modules.activation.Tanh"
 _WHOLE = "sentence_embedding"
@@ -36,11 +38,12 @@ class Dense:
         return self.activation(torch.nn.functional.linear(vectors, self.weight, self.bias))
 
 
-def read_dense(folder: Path, device: str) -> Dense:
-    """The layer in a folder.
+def read_dense(bundle: Bundle, folder: Path, device: str) -> Dense:
+    """The layer in a folder of the bundle's.
 
     Raises:
-        LoadFailed: for an activation that is not known, for weights that are not there or no safetensors.
+        LoadFailed: for an activation that is not known, for weights that are not there or damaged.
+        PickleRefused
     """
     config = read_json(folder / "config.json")
     if not isinstance(config, dict):
@@ -53,13 +56,20 @@ def read_dense(folder: Path, device: str) -> Dense:
         )
     if config.get("module_input_name", _WHOLE) != _WHOLE:
         raise LoadFailed(f"{folder.name} works on single tokens: that makes no vector of a text")
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
-        raise LoadFailed(f"{folder.name} has no model.safetensors", hint="Pickles are not loaded.")
-    check_header(weights)
-    tensors = load_file(weights, device=device)
+    tensors = _tensors(bundle, folder, device)
     wanted = ("linear.weight", "linear.bias") if config.get("bias", True) else ("linear.weight",)
     if missing := [each for each in wanted if each not in tensors]:
-        raise LoadFailed(f"{folder.name}/model.safetensors has no tensor {missing[0]}")
-    weight, *bias = (tensors[each].float() for each in wanted)
+        raise LoadFailed(f"the weights in {folder.name} have no tensor {missing[0]}")
+    weight, *bias = (tensors[each].to(device).float() for each in wanted)
     return Dense(weight, bias[0] if bias else None, _ACTIVATIONS[name])
+
+
+def _tensors(bundle: Bundle, folder: Path, device: str) -> dict[str, Any]:
+    weights, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
+    if weights.is_file():
+        check_header(weights)
+        loaded: dict[str, Any] = load_file(weights, device=device)
+        return loaded
+    if pickled in bundle.files("model"):
+        return read_pickle(bundle, pickled)
+    raise LoadFailed(f"{folder.name} has no model.safetensors, and the variant no pickle of it")

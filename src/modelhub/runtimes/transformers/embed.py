@@ -4,7 +4,6 @@ Pooling: `sentence_transformers/sentence_transformer/modules/pooling.py`; dense 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,7 +37,7 @@ def load_embedder(bundle: Bundle, device: Device, options: TransformersOptions) 
     details = bundle.model.details
     if unknown := unknown_steps(details):
         raise LoadFailed(unknown)
-    layers = [_layer(step, bundle.roots["model"], device) for step in steps_of(details)]
+    layers = [_layer(step, bundle, device) for step in steps_of(details)]
     tokenizer, model = open_model("AutoModel", bundle, device, options.dtype)
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
@@ -48,9 +47,11 @@ def load_embedder(bundle: Bundle, device: Device, options: TransformersOptions) 
     return EmbedInstance(tokenizer, model, layers, details, limit)
 
 
-def _layer(step: Step, root: Path, device: Device) -> Layer:
+def _layer(step: Step, bundle: Bundle, device: Device) -> Layer:
     normalize: Layer = torch.nn.functional.normalize
-    return normalize if step.kind == "Normalize" else read_dense(root / step.path, device.name)
+    if step.kind == "Normalize":
+        return normalize
+    return read_dense(bundle, bundle.roots["model"] / step.path, device.name)
 
 
 class EmbedInstance(SerialInstance):

@@ -1,4 +1,4 @@
-"""A pulled folder before the library opens it: sound headers, no pickles, no code that nobody allowed."""
+"""A pulled folder before the library opens it: sound headers, no other files, no code that nobody allowed."""
 
 import json
 from collections.abc import Iterator
@@ -26,15 +26,18 @@ def model_folder(bundle: Bundle) -> Path:
 
 
 def check_weights(bundle: Bundle) -> tuple[Path, ...]:
-    """The model's own safetensors files, with sound headers, and nothing else that would be loaded.
+    """The model's own safetensors files, with sound headers, and nothing else that would be loaded; of a
+    variant that has none, its pickles.
 
     Raises:
-        LoadFailed: when there is none; when the index of the shards names another file; when the
+        LoadFailed: when there are none; when the index of the shards names another file; when the
             folder holds weights that the variant does not; for a header that is damaged or lies.
     """
     folder = model_folder(bundle)
     ours = [path for path in bundle.files("model") if path.parent == folder]
     files = tuple(path for path in ours if path.suffix == ".safetensors")
+    if not files and bundle.variant.format == "pytorch":
+        files = tuple(path for path in ours if path.suffix == ".bin")
     if not files:
         raise LoadFailed(f"the variant {bundle.variant.name!r} holds no .safetensors file")
     for found in (path for pattern in _ASIDE for path in sorted(folder.glob(pattern))):
@@ -43,9 +46,10 @@ def check_weights(bundle: Bundle) -> tuple[Path, ...]:
             hint="Adapters and distributed checkpoints are not supported.",
         )
     for path in files:
-        check_header(path)
+        if path.suffix == ".safetensors":
+            check_header(path)
     for path in ours:
-        if ".safetensors.index" in path.name:
+        if f"{files[0].suffix}.index" in path.name:
             _check_index(path, {file.name for file in files})
     return files
 

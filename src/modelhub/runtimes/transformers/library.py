@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from modelhub.errors import LoadFailed
+from modelhub.errors import LoadFailed, PickleRefused
 from modelhub.facts import Device
 from modelhub.runtimes.base import Bundle
 from modelhub.runtimes.transformers.files import (
@@ -19,6 +19,7 @@ from modelhub.runtimes.transformers.files import (
     model_folder,
     variant_of,
 )
+from modelhub.runtimes.transformers.pickles import read_pickle
 
 _LOADING = threading.Lock()
 """What the library sets while it loads (its log level, PyTorch's default dtype, warnings) is set for
@@ -31,7 +32,7 @@ def open_model(kind: str, bundle: Bundle, device: Device, dtype: str) -> tuple[A
 
     Raises:
         LoadFailed: with the library's own error as its cause, also when a weight is missing.
-        RemoteCodeRefused
+        RemoteCodeRefused, PickleRefused
     """
     files = check_weights(bundle)
     check_code(bundle)
@@ -50,7 +51,7 @@ def open_model(kind: str, bundle: Bundle, device: Device, dtype: str) -> tuple[A
             tokenizer, model, loaded = _open(transformers, kind, bundle, files, chosen)
             _check_complete(model, loaded)
             return tokenizer, model.to(device.name).eval()
-        except LoadFailed:
+        except (LoadFailed, PickleRefused):
             raise
         except Exception as error:
             raise LoadFailed(
@@ -68,7 +69,10 @@ def _open(
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **how)
     if kind == "AutoModel" and config.model_type in {"t5", "mt5", "umt5"}:
         kind = "AutoModelForTextEncoding"  # embedders of these families have no decoder
-    model, loaded = getattr(transformers, kind).from_pretrained(
+    auto = getattr(transformers, kind)
+    if files[0].suffix != ".safetensors":
+        return tokenizer, *_of_pickles(transformers, auto, config, bundle, files, dtype)
+    model, loaded = auto.from_pretrained(
         folder,
         config=config,
         use_safetensors=True,
@@ -78,6 +82,24 @@ def _open(
         **how,
     )
     return tokenizer, model, loaded
+
+
+def _of_pickles(
+    transformers: Any, auto: Any, config: Any, bundle: Bundle, files: tuple[Path, ...], dtype: str
+) -> tuple[Any, Any]:
+    """The model with tensors that we have read: the library opens no pickle itself."""
+    import torch
+
+    tensors = {name: value for path in files for name, value in read_pickle(bundle, path).items()}
+    with torch.device("meta"):  # only to know its class
+        kind = type(auto.from_config(config, trust_remote_code=bundle.code_allowed))
+    model, loaded = kind.from_pretrained(
+        None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
+    )
+    folder = model_folder(bundle)
+    if model.can_generate() and (folder / "generation_config.json").is_file():
+        model.generation_config = transformers.GenerationConfig.from_pretrained(str(folder))
+    return model, loaded
 
 
 def _keep_to_itself(config: Any) -> None:

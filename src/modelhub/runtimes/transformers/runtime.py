@@ -6,13 +6,14 @@ from typing import Any
 
 from modelhub.errors import RuntimeNotInstalled
 from modelhub.facts import Device, Model, Variant
-from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support
+from modelhub.runtimes.base import Bundle, Footprint, Instance, Parts, Runtime, Support, is_installed
 from modelhub.runtimes.transformers.memory import EMBED, predicted_need
 from modelhub.runtimes.transformers.options import TransformersOptions
 from modelhub.runtimes.transformers.steps import unknown_steps
 from modelhub.tasks import build_request
 
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+_PARTS = {"model", "tokenizer", "processor", "code"}
 _STORED = {"fp32": 4, "fp16": 2, "bf16": 2}
 
 
@@ -21,7 +22,7 @@ class TransformersRuntime(Runtime):
 
     name = "transformers"
     tasks = ("text-generation", EMBED)
-    formats = ("safetensors",)
+    formats = ("safetensors", "pytorch")
     requires = ("torch", "transformers")
     install = 'pip install "modelhub[torch]"'
     priority = 0
@@ -37,8 +38,8 @@ class TransformersRuntime(Runtime):
             return Support(ok=False, reason=f"it needs Python code of another repository: {elsewhere}")
         if device.kind not in {"cpu", "cuda", "mps"}:
             return Support(ok=False, reason=f"{self.name} does not run on {device.name}")
-        if variant.format == "pytorch":
-            return Support(ok=False, reason=f"{self.name} loads no pickles, only safetensors")
+        if variant.format == "pytorch" and (reason := self._pickles(variant)):
+            return Support(ok=False, reason=reason)
         if packed := model.details.get("quantization"):
             return Support(
                 ok=False, reason=f"{self.name} loads plain weights; these are packed ({packed})"
@@ -46,6 +47,15 @@ class TransformersRuntime(Runtime):
         if model.task == EMBED and (unknown := unknown_steps(model.details)):
             return Support(ok=False, reason=unknown)
         return super().supports(model, variant, device)
+
+    def _pickles(self, variant: Variant) -> str:
+        """Why it does not load a variant of pickles; empty when it does."""
+        names = {part.name for part in variant.components}
+        if other := sorted(names - _PARTS):  # such as an adapter, which would be left out
+            return f"{self.name} loads whole models of pickles, and no {', '.join(other)}"
+        if not is_installed("picklescan"):
+            return f"{self.name} has pickles scanned first, and picklescan is missing: {self.install}"
+        return ""
 
     def footprint(
         self, model: Model, variant: Variant, device: Device, options: Mapping[str, Any]

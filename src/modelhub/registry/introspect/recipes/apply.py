@@ -10,7 +10,7 @@ from modelhub.registry.introspect.documents import Documents
 from modelhub.registry.introspect.recipes.build import Built, build_models
 from modelhub.registry.introspect.recipes.match import Matched, Shelf
 from modelhub.registry.introspect.recipes.schema import Recipe, RecipeModel
-from modelhub.registry.introspect.weights import PICKLED
+from modelhub.registry.introspect.weights import PICKLED, PICKLES_ARE
 
 __all__ = ["apply_recipes", "recipe_headers", "stated_tasks"]
 
@@ -180,7 +180,7 @@ class _Applying:
         names = list(dict.fromkeys(path for path in files if path.suffix != ".json"))
         if names:
             some = ", ".join(names[:5]) + ("…" if len(names) > 5 else "")
-            text = f"{some}: pickles, which can run code when they are loaded. modelhub loads none."
+            text = f"{some}: pickles, which can run code when they are loaded. {PICKLES_ARE}"
             yield RepoWarning(code="format.pickle", text=text)
 
 

@@ -8,7 +8,7 @@ from modelhub.registry.introspect.documents import Documents, Fields
 from modelhub.registry.introspect.files import is_processor, tokenizer_files
 from modelhub.registry.introspect.measures import Measure, measure, name_candidates
 from modelhub.registry.introspect.naming import unique
-from modelhub.registry.introspect.weights import PICKLED, WeightSet, inside
+from modelhub.registry.introspect.weights import PICKLED, PICKLES_ARE, WeightSet, inside
 
 __all__ = ["Variants"]
 
@@ -77,9 +77,7 @@ class Variants:
         """What a runtime must be able to read: one pickle among the files makes it pickles."""
         pickles = [file.path for file in self.beside if file.path.suffix == ".bin"]
         if pickles:
-            text = (
-                f"{pickles[0]} is a pickle, which can run code when it is loaded. modelhub loads none."
-            )
+            text = f"{pickles[0]} is a pickle, which can run code when it is loaded. {PICKLES_ARE}"
             self.warnings.append(RepoWarning(code="format.pickle", text=text))
         return PICKLED if pickles else weights.format
 
