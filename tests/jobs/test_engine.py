@@ -19,7 +19,6 @@ from modelhub.errors import (
 )
 from modelhub.facts import Call, JobKind, JobStatus
 from modelhub.jobs import Jobs, beat, engine
-from modelhub.jobs.turns import Turns
 from modelhub.registry import Registry
 
 KIND = JobKind.ARTIFACT_DOWNLOAD
@@ -303,32 +302,6 @@ def test_an_error_with_odd_details_is_written_down(jobs):
     with pytest.raises(IntegrityError):
         jobs.run(KIND, "key", {}, work)
     assert jobs.list()[0].error["details"] == {"path": "/a/b", "many": [1, 2]}
-
-
-def test_turns_are_taken_one_by_one_and_forgotten():
-    turns, inside, most = Turns(), [], []
-
-    def enter():
-        with turns.take("x", lambda: None):
-            inside.append(1)
-            most.append(len(inside))
-            time.sleep(0.02)
-            inside.pop()
-
-    threads = [threading.Thread(target=enter) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert most == [1] * 5
-    assert turns._turns == {}
-    with (
-        turns.take("x", lambda: None),
-        pytest.raises(DeadlineExceeded),
-        turns.take("x", Call(timeout=0.1).check),
-    ):
-        raise AssertionError("two at once")
-    assert turns._turns == {}
 
 
 def test_an_unknown_job(jobs):

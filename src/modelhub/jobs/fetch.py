@@ -1,10 +1,8 @@
 """Brings a variant's files into the store and links them into a folder."""
 
 import logging
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from modelhub.errors import FileNotInRepository, RepositoryNotFound, RevisionNotFound
 from modelhub.facts import (
@@ -17,27 +15,27 @@ from modelhub.facts import (
     RepoRecord,
     Snapshot,
 )
+from modelhub.jobs.download import Origin, Shared, Transfer
 from modelhub.jobs.engine import JobContext
-from modelhub.jobs.turns import Turns
 from modelhub.refs import Digest, RepoPath
-from modelhub.registry import Registry, StoreKey
+from modelhub.registry import FetchClaims, Registry, StoreKey
 from modelhub.sources.base import Source
-from modelhub.store import Expected, Level, Store
+from modelhub.store import Level, Store
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class Fetcher:
     """Moves bytes from a source into the store; what is there already does not move.
 
     `place` is the store as the registry knows it.
     """
 
-    registry: Registry
-    store: Store
-    place: StoreKey
-    _turns: Turns = field(default_factory=Turns)
+    def __init__(self, registry: Registry, store: Store, place: StoreKey) -> None:
+        self.registry = registry
+        self.store = store
+        self.place = place
+        self._shared = Shared(store, FetchClaims(registry, place))
 
     def missing(self, listing: RepoListing, paths: Iterable[str]) -> tuple[RepoFile, ...]:
         """Those of `paths` whose bytes are not in the store."""
@@ -54,51 +52,21 @@ class Fetcher:
         source: Source,
         context: JobContext,
     ) -> int:
-        """Fetch `files`, one after another; gives the bytes that moved.
+        """Fetch `files`, many at once; gives the bytes that moved.
 
         Each file is in the registry as soon as it is in the store, so that an interrupted fetch
-        goes on where it ended.
+        goes on where it ended, also within a file.
         """
+
+        def note(digests: Mapping[str, Digest]) -> None:
+            with self.registry.begin() as tx:
+                tx.revisions.set_digests(record.id, listing.commit, digests)
+
         files = tuple(files)
+        moved = Transfer(self._shared, Origin(source, listing, context.job.id), note, context).run(files)
         total = sum(file.size for file in files)
-        done = moved = 0
-        for file in files:
-            what = file.sha256 or f"{listing.repo.id}@{listing.commit}/{file.path}"
-            with self._turns.take(what, context.check):
-                if file.sha256 is None or file.sha256 not in self.store.present([file.sha256]):
-                    digest = self._one(listing, file, source, context, (done, total))
-                    with self.registry.begin() as tx:
-                        tx.revisions.set_digests(record.id, listing.commit, {file.path: digest})
-                    moved += file.size
-            done += file.size
         context.progress("fetch", total, total)
         return moved
-
-    def _one(
-        self,
-        listing: RepoListing,
-        file: RepoFile,
-        source: Source,
-        context: JobContext,
-        span: tuple[int, int],
-    ) -> Digest:
-        started, (done, total) = time.monotonic(), span
-        fields = {"model_repo_name": listing.repo.id, "revision": listing.commit, "file_path": file.path}
-        log.info("artifact_download_start", extra=fields | {"job_id": context.job.id})
-        seen = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal seen
-            seen += count
-            context.progress("fetch", done + seen, total, file.path)
-
-        expect = Expected(sha256=file.sha256, size=file.size, git_oid=file.git_oid, name=file.path)
-        with source.open(listing, file) as stream:
-            record = self.store.put(stream, expect=expect, on_bytes=on_bytes, check=context.check)
-        spent = round((time.monotonic() - started) * 1000)
-        extra = {"job_id": context.job.id, "hash": record.digest, "duration_ms": spent}
-        log.info("artifact_download_finish", extra=fields | extra)
-        return record.digest
 
     def link(
         self,

@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
-from modelhub.errors import StoreUnavailable
+from modelhub.errors import StoreFull, StoreUnavailable
 from modelhub.facts import BlobRecord, Snapshot
+from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
 from modelhub.store.blobs import Clock
@@ -83,6 +84,25 @@ class Store(ABC):
     @abstractmethod
     def free(self) -> int | None:
         """Free bytes of its file system; `None` where that does not say."""
+
+    def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
+        """Refuse blobs of these sizes, in bytes, when what is not here of all of them does not fit.
+
+        They go by their digests, or by any name where that is not known.
+
+        Raises:
+            StoreFull: with the arithmetic.
+        """
+        need, free = sum(sizes.values()), self.free()
+        if free is not None and need > free:
+            raise StoreFull(
+                f"the store {self.uri} is full: {what} needs {human_bytes(need)}, "
+                f"{human_bytes(free)} are free, {human_bytes(need - free)} are missing",
+                hint="Free some space, or name a store on a larger disk.",
+                path=what,
+                need=need,
+                free=free,
+            )
 
     @abstractmethod
     def path(self, digest: Digest) -> Path:

@@ -21,7 +21,7 @@ from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.inventory import Inventory, take_inventory
 from modelhub.store.levels import Level, known_level
-from modelhub.store.parts import Parts, Unfinished, reserve, unfinished
+from modelhub.store.parts import Parts, Unfinished, reserve, reserve_all, unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.proof import host_id
 from modelhub.store.publishing import Arrival, Publisher
@@ -75,6 +75,9 @@ class LocalStore(Store, schemes=("", "file")):
 
     def free(self) -> int | None:
         return self._folders.free()
+
+    def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
+        reserve_all(self._folders, sizes, what)
 
     def path(self, digest: Digest) -> Path:
         return self.root / layout.blob_path(digest)

@@ -10,6 +10,6 @@ another one's, the part starts over.
 
 from modelhub.store.parts.listing import Unfinished, unfinished
 from modelhub.store.parts.receiving import Grain, Parts
-from modelhub.store.parts.reservations import reserve
+from modelhub.store.parts.reservations import reserve, reserve_all
 
-__all__ = ["Grain", "Parts", "Unfinished", "reserve", "unfinished"]
+__all__ = ["Grain", "Parts", "Unfinished", "reserve", "reserve_all", "unfinished"]

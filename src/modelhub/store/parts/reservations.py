@@ -4,6 +4,7 @@ A part has its full size from the start, but no blocks yet; what it will still t
 """
 
 import stat as modes
+from collections.abc import Collection, Mapping
 
 from modelhub.store.folders import Folders
 from modelhub.store.fsops import READ, opened
@@ -20,6 +21,20 @@ def reserve(folders: Folders, what: str, need: int, own: str = "") -> None:
     Raises:
         StoreFull: with the arithmetic.
     """
+    _reserve(folders, what, need, {own})
+
+
+def reserve_all(folders: Folders, sizes: Mapping[str, int], what: str) -> None:
+    """Refuse files that are to be received, by their digests, when the rest of all does not fit.
+
+    What their parts have already is on the disk; raises as `reserve`.
+    """
+    parts = {f"{digest}{PART}": size for digest, size in sizes.items()}
+    need = sum(max(0, size - _taken(folders, name)) for name, size in parts.items())
+    _reserve(folders, what, need, parts)
+
+
+def _reserve(folders: Folders, what: str, need: int, own: Collection[str]) -> None:
     free = folders.free()
     # Who lives is asked only when it matters: asking takes the locks of the dead for a moment.
     if free is None or need + _outstanding(folders, own, living=False) <= free:
@@ -29,11 +44,22 @@ def reserve(folders: Folders, what: str, need: int, own: str = "") -> None:
         raise folders.full(what, need, reserved)
 
 
-def _outstanding(folders: Folders, own: str, *, living: bool) -> int:
+def _outstanding(folders: Folders, own: Collection[str], *, living: bool) -> int:
     """Bytes that parts have not taken yet; only those whose writer lives, where that is asked."""
     with folders.errors("look at the files in", "tmp"):
-        names = [one for one in folders.ops.listdir(folders.tmp) if one.endswith(PART) and one != own]
+        names = [
+            one for one in folders.ops.listdir(folders.tmp) if one.endswith(PART) and one not in own
+        ]
         return sum(_hole(folders, name, living=living) for name in names)
+
+
+def _taken(folders: Folders, name: str) -> int:
+    """Bytes of the disk that a part has."""
+    with folders.errors("look at the files in", "tmp"):
+        try:
+            return folders.ops.lstat(name, dir_fd=folders.tmp).st_blocks * 512
+        except FileNotFoundError:
+            return 0
 
 
 def _hole(folders: Folders, name: str, *, living: bool) -> int:
