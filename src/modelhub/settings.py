@@ -25,6 +25,7 @@ _FROM_ENV = {
     "python": ("MODELHUB_PYTHON",),
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
     "recipes": ("MODELHUB_RECIPES",),
+    "workers": ("MODELHUB_WORKERS",),
     "hf_endpoint": ("HF_ENDPOINT",),
     "max_connections": ("MODELHUB_MAX_CONNECTIONS",),
     "max_connections_per_host": ("MODELHUB_MAX_CONNECTIONS_PER_HOST",),
@@ -33,7 +34,7 @@ _FROM_ENV = {
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
-_SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes"}) | {
+_SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "workers"}) | {
     "max_connections",
     "max_connections_per_host",
     "xet",
@@ -55,7 +56,8 @@ class Settings(BaseModel):
     is how much is read of files before they are used (`proof`: what has no proof that holds; `full`: all;
     `off`: nothing); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
     refused, as a `LicensePolicy` or its text (none by default); `recipes` is the folder of your own
-    recipes (one in `home` by default); `hf_endpoint` and `hf_token` are for Hugging Face (a
+    recipes (one in `home` by default); `workers` is how many threads of this process do submitted jobs (0
+    leaves them to `modelhub worker`); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
     stays anonymous). Of the network, a process takes at most `max_connections` connections, of them
     `max_connections_per_host` to one host, and `bandwidth` bytes a second (no limit by default; a text
@@ -76,6 +78,7 @@ class Settings(BaseModel):
     python: str | None = None
     license_policy: LicensePolicy = LicensePolicy()
     recipes: Path
+    workers: int = Field(default=2, ge=0, le=256)
     hf_endpoint: str = DEFAULT_ENDPOINT
     hf_token: SecretStr | None = None
     max_connections: int = Field(default=32, ge=1, le=1024)

@@ -29,6 +29,7 @@ COMMANDS = [
     "chat",
     "embed",
     "jobs",
+    "worker",
     "doctor",
     "db",
 ]
@@ -87,7 +88,9 @@ def test_json_wherever_a_table_is_printed(run):
     assert reply["text"] == CASE.answer
     assert reply["provenance"]["files"][0]["sha256"]
     listed = json.loads(run("jobs", "--json")[1])
-    assert json.loads(run("jobs", str(listed[0]["id"]), "--json")[1])[0]["key"] == listed[0]["key"]
+    assert (
+        json.loads(run("jobs", "show", str(listed[0]["id"]), "--json")[1])[0]["key"] == listed[0]["key"]
+    )
     assert {device["name"] for device in json.loads(run("doctor", "--json")[1])["devices"]} >= {"cpu"}
     state = json.loads(run("db", "current", "--json")[1])
     assert state["found"] == state["wanted"]
@@ -144,7 +147,7 @@ def test_debug_shows_the_traceback(run, monkeypatch, capsys):
         ("nonsense",),
         ("plan",),
         ("chat", MODEL, "x", "--max-tokens", "many"),
-        ("jobs", "--cancel"),
+        ("jobs", "cancel"),
         ("ls", "--what"),
         ("plan", MODEL, "--option", "n_ctx"),
         ("chat", MODEL, "x", "--option", "=4096"),
@@ -157,7 +160,7 @@ def test_wrong_usage_is_status_two(run, arguments):
 
 
 def test_an_unknown_job(run):
-    status, _, err = run("jobs", "99999")
+    status, _, err = run("jobs", "show", "99999")
     assert status == 1
     assert "99999" in err
 

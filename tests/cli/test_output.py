@@ -27,7 +27,7 @@ EVERY_JSON = [
     ("files", MODEL),
     ("chat", f"{MODEL}:q4_0", "hello", "--max-tokens", "3"),
     ("jobs",),
-    ("jobs", "1"),
+    ("jobs", "show", "1"),
     ("doctor",),
     ("db", "current"),
 ]

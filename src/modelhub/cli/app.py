@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from modelhub.cli import render
+from modelhub.cli.jobs import jobs, worker
 from modelhub.cli.options import (
     AsJson,
     DeviceName,
@@ -40,6 +41,7 @@ app = typer.Typer(
 db = typer.Typer(help="The registry's database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(db, name="db")
 app.add_typer(recipes, name="recipes")
+app.add_typer(jobs, name="jobs")
 app.add_typer(store_commands, name="store")
 
 
@@ -260,6 +262,7 @@ app.command()(forget)
 app.command()(purge)
 app.command()(du)
 app.command()(gc)
+app.command()(worker)
 
 
 @app.command()
@@ -354,23 +357,6 @@ def embed(
     texts = gather(text or ())
     with common.hub() as hub:
         run(hub, model, texts, params, as_json=as_json)
-
-
-@app.command()
-def jobs(
-    job: Annotated[int | None, typer.Argument(help="One job by its number.")] = None,
-    cancel: Annotated[bool, typer.Option(help="Ask this job to stop.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """List jobs, newest first, or show or cancel one."""
-    if cancel and job is None:
-        raise typer.BadParameter("--cancel needs the job's number")
-    with common.hub() as hub:
-        if job is None:
-            render.jobs(hub.jobs.list(limit=limit), as_json=as_json)
-        else:
-            render.jobs([hub.jobs.cancel(job) if cancel else hub.jobs.get(job)], as_json=as_json)
 
 
 @app.command()

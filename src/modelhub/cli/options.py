@@ -44,11 +44,12 @@ class Common:
         names = ("home", "database", "store", "offline")
         return {name: getattr(self, name) for name in names}
 
-    def hub(self) -> "Hub":
-        """A Hub for one command."""
+    def hub(self, workers: int | None = None) -> "Hub":
+        """A Hub for one command. A command that ends soon has no `workers` of its own."""
         from modelhub import Hub
+        from modelhub.settings import Settings
 
-        return Hub(**self.settings())
+        return Hub(Settings.from_env(**self.settings(), workers=workers))
 
 
 common = Common()

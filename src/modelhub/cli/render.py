@@ -179,7 +179,8 @@ def _wishes(record: RepoRecord) -> Iterable[str]:
 
 
 def _about(job: Job) -> Iterable[str]:
-    names = (job.input.get(name) for name in ("ref", "repo", "commit", "variant"))
+    first = "repo" if "repo" in job.input else "model"
+    names = (job.input.get(name) for name in ("ref", first, "commit", "variant"))
     subject = " ".join(str(name) for name in names if name) or job.key
     yield _LONG_HASH.sub(lambda found: found[0][:_SHORT], subject)
     if job.error:
@@ -188,8 +189,11 @@ def _about(job: Job) -> Iterable[str]:
 
 def _share(job: Job) -> str:
     # A sync counts files and bytes by turns.
-    counted = job.total and job.kind is not JobKind.REPO_SYNC
-    return f"{human_bytes(job.done)} of {human_bytes(job.total or 0)}" if counted else ""
+    if not job.total or job.kind in {JobKind.REPO_SYNC, JobKind.SYNC}:
+        return ""
+    if job.unit != "bytes":
+        return f"{job.done:,} of {job.total:,} {job.unit}"
+    return f"{human_bytes(job.done)} of {human_bytes(job.total)}"
 
 
 def _when(moment: datetime | None) -> str:

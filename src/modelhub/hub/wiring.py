@@ -23,6 +23,7 @@ from modelhub.hub.resolve import Resolver
 from modelhub.hub.scrubbing import Scrubber
 from modelhub.hub.serving import Serving
 from modelhub.hub.storekeeping import StoreKeeping
+from modelhub.hub.submitted import Verbs
 from modelhub.hub.using import Accountant
 from modelhub.hub.verify import Verifier
 from modelhub.jobs import Fetcher, Holds, Jobs, Syncer
@@ -77,7 +78,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     book.reap()
     instances = Instances(book)
     undo.callback(instances.close)
-    jobs = Jobs(registry)
+    jobs = Jobs(registry, place=f"{ledger.key.uri} {ledger.key.host}".strip(), threads=settings.workers)
     recipes = RecipeBook(settings.recipes)
     resolver = Resolver(
         registry, jobs, Syncer(registry, store, recipes=recipes.current), sources, settings.offline
@@ -99,6 +100,8 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     undo.callback(answering.close)
     verifier = Verifier(resolver, store)
     purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book, holds)
+    jobs.add(*Verbs(resolver, planning, loading, verifier, purger).handlers())
+    undo.callback(jobs.close)
     return Rooms(
         registry,
         jobs,

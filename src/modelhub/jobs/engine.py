@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from modelhub.errors import (
+    Cancelled,
     HubClosed,
     InvalidInput,
     JobFailed,
@@ -275,11 +276,14 @@ class Jobs:
         try:
             output = work(context)
             self._finish(job, heart, JobStatus.SUCCEEDED, output, None)
-        except TakenOver:
-            raise
         except BaseException as error:
-            self._fail(job, heart, error)
-            raise
+            if heart.lost and isinstance(error, Exception):
+                raise TakenOver from error
+            reason = _own(error, heart)
+            self._fail(job, heart, reason)
+            if reason is error:
+                raise
+            raise reason from error
         return output
 
     def _fail(self, job: Job, heart: Heart, error: BaseException) -> None:
@@ -342,6 +346,14 @@ def _status(given: str) -> JobStatus:
         raise InvalidInput(
             f"no job is {given!r:.40}", hint=f"It is one of {known}.", field="status"
         ) from None
+
+
+def _own(error: BaseException, heart: Heart) -> BaseException:
+    """What the end of work means for its own job: one that it is a part of may have been stopped."""
+    by_request = isinstance(error, Cancelled) and error.details.get("by_request")
+    if isinstance(error, TakenOver) or (by_request and not heart.cancelled):
+        return Cancelled("the job that it was a part of was stopped")
+    return error
 
 
 def _personal(job: Job) -> bool:

@@ -32,7 +32,7 @@ class Workers:
         self._limits = limits
         self._turn = threading.Lock()
         self._news = threading.Event()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal may come while it is held
         self._at_work: set[Assignment] = set()
         self._stopping = False
         self._prune_at = 0.0
@@ -50,10 +50,15 @@ class Workers:
         """Look for work now."""
         self._news.set()
 
-    def stop(self, *, wait: bool = True, patience: float = PATIENCE) -> None:
+    @property
+    def patience(self) -> float:
+        """Seconds that `stop` waits."""
+        return PATIENCE
+
+    def stop(self, *, wait: bool = True, patience: float | None = None) -> None:
         """Claim nothing more, and let go of what is being done, at its next step; others take it over.
 
-        With `wait`, after `patience` seconds whatever has not come to a step is given back all the same: what
+        With `wait`, after `patience` seconds (10 by default) whatever has not come to a step is given back all the same: what
         it writes from then on is refused. May be called again, and from any thread.
         """
         with self._lock:
@@ -63,7 +68,7 @@ class Workers:
             each.release()
         self._news.set()
         if wait:
-            self.join(patience)
+            self.join(self.patience if patience is None else patience)
             self._give_back()
 
     def join(self, timeout: float | None = None) -> bool:
