@@ -14,6 +14,7 @@ from modelhub.refs import Digest
 from modelhub.store import Expected
 from modelhub.store.blocks import BlockTable
 from modelhub.store.parts import Grain
+from modelhub.store.parts.reservations import part_name
 from modelhub.store.testing import pattern, promise, put
 
 from .hands import blob, flip, names
@@ -39,7 +40,7 @@ def fill(part, spans=None, step=10_000, data=DATA):
 
 def tmp_part(store, end=""):
     """Where the part of `DATA` lies, or what lies beside it."""
-    return store.root / "tmp" / f"{DIGEST}.{store._parts._host}.part{end}"
+    return store.root / "tmp" / (part_name(DIGEST, store._blobs.host) + end)
 
 
 def go_on():

@@ -4,14 +4,17 @@ import contextlib
 import errno
 import io
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from modelhub.errors import IntegrityError, StoreError, StoreFull
+from modelhub.errors import IntegrityError, StoreError, StoreFull, StoreUnavailable
 from modelhub.refs import Digest
 from modelhub.store import FileLedger, Store
 from modelhub.store.fsops import FsOps
 from modelhub.store.parts import Grain
+from modelhub.store.parts.reservations import part_name
 from modelhub.store.testing import pattern, promise
 
 from .hands import blob, flip, names
@@ -125,7 +128,7 @@ def lockless(request, tmp_path, ledger):
 
 
 def tmp_part(store, end=""):
-    return store.root / "tmp" / f"{DIGEST}.{store._parts._host}.part{end}"
+    return store.root / "tmp" / (part_name(DIGEST, store._blobs.host) + end)
 
 
 def test_two_hosts_never_share_a_file(tmp_path, ledger):
@@ -241,3 +244,101 @@ def test_a_disk_that_fills_up_keeps_what_is_good(tight):
         part.finish(go_on)
     assert sha256(tight.path(Digest.of(data))) == Digest.of(data)
     assert names(tight.root / "tmp") == []
+
+
+class Forgets(FsOps):
+    """A system that drops what it could not flush, and then says that all is well."""
+
+    def __init__(self):
+        self.fail = {}
+
+    def fdatasync(self, fd):
+        if error := self.fail.pop("fdatasync", None):
+            raise OSError(error, os.strerror(error))
+        super().fdatasync(fd)
+
+    def fsync(self, fd):
+        if error := self.fail.pop("fsync", None):
+            raise OSError(error, os.strerror(error))
+        super().fsync(fd)
+
+
+@pytest.mark.parametrize("call", ["fdatasync", "fsync"])
+def test_a_flush_that_failed_is_not_believed_when_it_is_tried_again(tmp_path, ledger, call):
+    ops = Forgets()
+
+    def run():
+        with store.receive(promise(DATA)) as part:
+            fill(part, data=DATA)
+            ops.fail[call] = errno.EIO
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable, match="cannot write"):
+                    part.finish(go_on)
+
+    with opened(tmp_path / "store", ledger, ops) as store:
+        store._parts.grain = Grain(block=BLOCK)  # nothing is durable before the end
+        with pytest.raises(StoreUnavailable):
+            run()
+        assert not store.present([DIGEST])
+        with store.receive(promise(DATA)) as part:
+            assert part.missing == ((0, len(DATA)),)
+            fill(part, data=DATA)
+            part.finish(go_on)
+    assert blob(store, DIGEST).read_bytes() == DATA
+
+
+def test_a_checkpoint_that_fails_is_told_to_who_writes(tmp_path, ledger):
+    ops = Forgets()
+    with opened(tmp_path / "store", ledger, ops) as store:
+
+        def run():
+            with store.receive(promise(DATA)) as part:
+                ops.fail["fdatasync"] = errno.EIO
+                fill(part, [(0, 2 * BLOCK)], data=DATA)
+                part._checkpoints.stop()
+                fill(part, [(2 * BLOCK, 3 * BLOCK)], data=DATA)
+
+        with pytest.raises(StoreUnavailable, match="cannot write"):
+            run()
+
+
+class Slow(FsOps):
+    """A disk that takes its time for a write."""
+
+    def __init__(self):
+        self.started, self.go = threading.Event(), threading.Event()
+        self.go.set()
+
+    def pwrite(self, fd, data, offset):
+        self.started.set()
+        assert self.go.wait(30)
+        return super().pwrite(fd, data, offset)
+
+
+def test_a_part_is_closed_only_when_nobody_writes(tmp_path, ledger):
+    """Another file may have its descriptor right after."""
+    ops = Slow()
+    with opened(tmp_path / "store", ledger, ops) as store, ThreadPoolExecutor(2) as pool:
+        with store.receive(promise(DATA)) as part:
+            ops.started.clear()
+            ops.go.clear()
+            writing = pool.submit(part.write, 0, memoryview(DATA)[:BLOCK])
+            assert ops.started.wait(30)
+            closing = pool.submit(part.close)
+            with pytest.raises(TimeoutError):
+                closing.result(0.1)
+            ops.go.set()
+            closing.result(30)
+            writing.result(0)
+        with store.receive(promise(DATA)) as part:
+            assert part.missing == ((BLOCK, len(DATA)),)
+
+
+def test_what_a_part_has_needs_no_room_again(tight):
+    data = pattern(600_000, 1)
+    with tight.receive(promise(data)) as part:
+        fill(part, [(0, 36 * BLOCK)], data=data)
+    others = {Digest.of(data): len(data), "0" * 64: 400_000}
+    tight.require_room(others)
+    with pytest.raises(StoreFull, match="missing"):
+        tight.require_room(others | {"1" * 64: 100_000})

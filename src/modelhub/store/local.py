@@ -77,7 +77,7 @@ class LocalStore(Store, schemes=("", "file")):
         return self._folders.free()
 
     def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
-        reserve_all(self._folders, sizes, what)
+        reserve_all(self._folders, sizes, what, self._blobs.host)
 
     def path(self, digest: Digest) -> Path:
         return self.root / layout.blob_path(digest)

@@ -63,30 +63,29 @@ class LocalPart:
         self._temp = temp
         self._expect = expect
         self._progress = progress
-        self._lock = threading.Lock()
+        self._change = threading.Condition()
         self._over = False
         self._kept = True
-        self._checkpoints: Checkpoints | None = None
+        self._checkpoints = Checkpoints(folders, temp, sidecar, self._checksums, every)
         self._hasher = Follower(self._ops, temp.fd, expect.name)
         self._hasher.advance(progress.whole)
         if sidecar:
-            self._checkpoints = Checkpoints(folders, temp.fd, sidecar, self._checksums, every)
             self._hasher.start()
 
     @property
     def missing(self) -> tuple[Span, ...]:
         """The ranges that are still to come, ascending."""
-        with self._lock:
+        with self._change:
             return self._progress.missing
 
     @property
     def present(self) -> int:
         """How many bytes are here, in whole blocks."""
-        with self._lock:
+        with self._change:
             return self._progress.present
 
     def _checksums(self) -> tuple[int | None, ...]:
-        with self._lock:
+        with self._change:
             return self._progress.checksums
 
     def write(self, offset: int, data: memoryview) -> None:
@@ -102,7 +101,7 @@ class LocalPart:
         if offset + len(data) > self.size:
             self._expect.refuse("size", self.size, f"more than {self.size} bytes")
         while data:
-            with self._lock:
+            with self._change:
                 self._refuse_when_over()
                 piece = self._progress.begin(offset, len(data))
             if not piece.known:
@@ -114,15 +113,16 @@ class LocalPart:
             with self._folders.errors("write", self._expect.name, need=self.size):
                 pwrite_all(self._ops, self._temp.fd, data, piece.offset)
         except BaseException:
-            with self._lock:
+            with self._change:
                 self._progress.drop(piece)
+                self._change.notify_all()
             raise
         checksum = piece.after(data)
-        with self._lock:
+        with self._change:
             if self._progress.end(piece, checksum):
                 self._hasher.advance(self._progress.whole)
-        if self._checkpoints:
-            self._checkpoints.note(piece.length)
+            self._change.notify_all()
+        self._checkpoints.note(piece.length)
 
     def _refuse_when_over(self) -> None:
         if self._over:
@@ -148,8 +148,7 @@ class LocalPart:
                 actual=present,
             )
         self._end()
-        with self._folders.errors("write", self._expect.name, need=self.size):
-            self._ops.fdatasync(self._temp.fd)  # while the hasher comes to its end
+        self._checkpoints.flush()  # while the hasher comes to its end
         with self._folders.errors("read", self._expect.name):
             actual = self._hasher.digest(check)
         if actual != self._expect.sha256:
@@ -157,15 +156,18 @@ class LocalPart:
         table = BlockTable(actual, self._progress.blocks, self._progress.checksums)
         received = Received(actual, self.size, table)
         arrival = Arrival(self._temp, received, self._expect.name, self._started)
-        self.record = self._publisher.publish(arrival, Watch(check=check))
+        with self._checkpoints.once():
+            self.record = self._publisher.publish(arrival, Watch(check=check))
         self._kept = False
         return self.record
 
     def _end(self) -> None:
-        with self._lock:
+        """No more writes; those that are under way come to their end, for the file is closed then."""
+        with self._change:
             self._over = True
-        if self._checkpoints:
-            self._checkpoints.stop()
+            while self._progress.busy:
+                self._change.wait()
+        self._checkpoints.stop()
 
     def _refuse(self, actual: Digest) -> NoReturn:
         """Keep what arrived as evidence, in place of what an earlier try has left."""
@@ -191,13 +193,13 @@ class LocalPart:
     @property
     def resumable(self) -> bool:
         """Whether there is anything here that the next who asks could go on with."""
-        return self._kept and self._checkpoints is not None and self.present > 0
+        return self._kept and self._checkpoints.keep and self.present > 0
 
     def close(self) -> None:
         """End all work; without `finish`, make durable what is here."""
         try:
             self._end()
-            if self.resumable and self._checkpoints:
+            if self.resumable:
                 self._checkpoints.save()
         finally:
             self._hasher.stop()

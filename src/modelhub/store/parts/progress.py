@@ -48,6 +48,11 @@ class Progress:
         return tuple(self._sums)
 
     @property
+    def busy(self) -> bool:
+        """Whether anybody is writing."""
+        return bool(self._busy)
+
+    @property
     def whole(self) -> int:
         """How many bytes from the start are here without a gap."""
         return min(self._whole * self.blocks.block, self.blocks.size)

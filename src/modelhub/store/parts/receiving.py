@@ -6,7 +6,6 @@ import stat as modes
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput
 from modelhub.facts import BlobRecord
@@ -18,7 +17,7 @@ from modelhub.store.fsops import READ, Watch, discard, opened, wait_lock
 from modelhub.store.intake import Expected
 from modelhub.store.parts.part import Here, LocalPart
 from modelhub.store.parts.progress import Progress
-from modelhub.store.parts.reservations import PART, reserve
+from modelhub.store.parts.reservations import PART, part_name, reserve
 from modelhub.store.parts.salvaging import salvage
 from modelhub.store.parts.sidecar import SUFFIX, Sidecar
 from modelhub.store.ports import Part
@@ -44,8 +43,6 @@ class Parts:
         self._ops = folders.ops
         self._blobs = blobs
         self.grain = Grain()
-        # No two hosts write into one file: between hosts, a lock may hold for one alone.
-        self._host = sha256(blobs.host.encode()).hexdigest()[:16]
 
     @contextmanager
     def receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
@@ -77,7 +74,7 @@ class Parts:
     @contextmanager
     def _held(self, digest: Digest, watch: Watch) -> Iterator[Temp | None]:
         """The part's file, ours alone until the end; `None` when it was another's, and went with it."""
-        name = f"{digest}.{self._host}{PART}"
+        name = part_name(digest, self._blobs.host)
         with self._folders.errors("open", name):
             fd = self._open(name)
         try:

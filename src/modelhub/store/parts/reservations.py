@@ -5,12 +5,21 @@ A part has its full size from the start, but no blocks yet; what it will still t
 
 import stat as modes
 from collections.abc import Collection, Mapping
+from hashlib import sha256
 
 from modelhub.store.folders import Folders
 from modelhub.store.fsops import READ, opened
 
 PART = ".part"
 """How the names of parts end."""
+
+
+def part_name(digest: str, host: str) -> str:
+    """How the part of a blob is called that is received on `host`.
+
+    No two hosts write into one file: between hosts, a lock may hold for one alone.
+    """
+    return f"{digest}.{sha256(host.encode()).hexdigest()[:16]}{PART}"
 
 
 def reserve(folders: Folders, what: str, need: int, own: str = "") -> None:
@@ -24,18 +33,18 @@ def reserve(folders: Folders, what: str, need: int, own: str = "") -> None:
     _reserve(folders, what, need, {own})
 
 
-def reserve_all(folders: Folders, sizes: Mapping[str, int], what: str) -> None:
+def reserve_all(folders: Folders, sizes: Mapping[str, int], what: str, host: str) -> None:
     """Refuse files that are to be received, by their digests, when the rest of all does not fit.
 
-    What their parts have already is on the disk; raises as `reserve`.
+    What their parts on this `host` have already is on the disk; raises as `reserve`.
     """
-    parts = {f"{digest}{PART}": size for digest, size in sizes.items()}
+    parts = {part_name(digest, host): size for digest, size in sizes.items()}
     need = sum(max(0, size - _taken(folders, name)) for name, size in parts.items())
     _reserve(folders, what, need, parts)
 
 
 def _reserve(folders: Folders, what: str, need: int, own: Collection[str]) -> None:
-    free = folders.free()
+    free = folders.free() if need else None
     # Who lives is asked only when it matters: asking takes the locks of the dead for a moment.
     if free is None or need + _outstanding(folders, own, living=False) <= free:
         return
