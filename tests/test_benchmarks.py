@@ -8,6 +8,8 @@ from sqlalchemy import func, select
 from modelhub import Hub
 from modelhub.registry.tables import RepoFileRow
 from modelhub.runtimes.llama_server import engine
+from modelhub.store import Store
+from modelhub.store.fsops import FsOps
 from tests.registry.catalog import FIRST
 from tests.runtimes.random_gguf import write_random_gguf
 
@@ -65,3 +67,22 @@ def test_a_sync_is_measured_for_a_thousand_files(registry_scale, tmp_path):
     assert sum(path.is_file() for path in folder.rglob("*")) == 1000
     (seconds,) = registry_scale.syncs(f"sqlite:///{tmp_path}/modelhub.db", 1)
     assert seconds > 0
+
+
+def test_what_is_verified_is_read_by_full_alone(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import verify
+
+    reads = []
+    pread = FsOps.pread
+    monkeypatch.setattr(FsOps, "pread", lambda *given: reads.append(given) or pread(*given))
+    for _, ledger in verify.ledgers(tmp_path):
+        with Store.open(tmp_path / "store", ledger) as store:
+            digest = verify.stored(store, 1_500_000, 7)
+            reads.clear()
+            verify.use(store, [digest])
+            assert reads == []
+            verify.full(store, digest)
+            assert reads
+            assert verify.plain(store.path(digest)) > 0
+    assert digest == verify.Digest.of(store.path(digest).read_bytes())

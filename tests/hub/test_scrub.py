@@ -246,3 +246,11 @@ def test_two_at_once_are_one(hub, pulled, caplog):
         thread.join(60)
     assert reports[0] == reports[1]
     assert len([job for job in hub.jobs.list() if job.kind is JobKind.STORE_SCRUB]) == 1
+
+
+def test_a_worker_does_it_in_the_background(hub, pulled):
+    job = hub.jobs.submit("store_scrub", rate="1GB/s", older_than=0)
+    ended = hub.jobs.wait(job.id, timeout=60)
+    assert Scrub.model_validate(ended.output).checked == len(pulled)
+    with pytest.raises(InvalidInput, match="rate: 'fast' is no size"):
+        hub.jobs.submit("store_scrub", rate="fast")

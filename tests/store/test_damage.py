@@ -1,6 +1,7 @@
 """What happens to a store around it: lost bits, deleted files, planted links, dead writers."""
 
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -230,3 +231,22 @@ def test_a_system_without_posix_locks_is_told_so():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "StoreUnavailable: modelhub's store needs a POSIX system" in done.stderr
+
+
+def test_a_ledger_that_lost_bits_costs_at_most_a_reading(tmp_path, rounds):
+    """Nothing is missing then, and nothing put aside."""
+    path = tmp_path / "ledger.jsonl"
+    with Store.open(tmp_path / "store", FileLedger(path)) as store:
+        digests = [put(store, pattern(1000, seed)).digest for seed in range(3)]
+    whole = path.read_bytes()
+    dice = random.Random(7)
+    for _ in range(rounds(20, 500)):
+        spoilt = bytearray(whole)
+        spoilt[dice.randrange(len(spoilt))] ^= 1 << dice.randrange(8)
+        path.write_bytes(spoilt)
+        ledger = FileLedger(path)
+        with Store.open(tmp_path / "store", ledger) as store:
+            assert store.present(digests) == set(digests)
+            assert {one.size for one in store.verify(digests).values()} == {1000}
+            assert names(store.root / "quarantine") == []
+        ledger.close()

@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from pydantic import model_validator
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, StoreUnavailable
-from modelhub.facts import BlobRecord, Call, DamagedBlob, JsonDict, Scrub, UnreadBlob
+from modelhub.facts import BlobRecord, Call, DamagedBlob, JobKind, JsonDict, Scrub, UnreadBlob
 from modelhub.facts.base import parse_bytes
 from modelhub.hub.repairing import Repairer
-from modelhub.jobs import JobContext
+from modelhub.jobs import Handler, JobContext, Payload
 from modelhub.refs import Digest
 from modelhub.store import Store
 
@@ -67,6 +70,23 @@ def _bytes(name: str, given: int | str | None, end: str = "") -> int | None:
     return count
 
 
+class ScrubPayload(Payload):
+    """A scrub to be done by a worker; as `hub.store.scrub` takes it, `older_than` in seconds."""
+
+    rate: int | str | None = None
+    limit: int | str | None = None
+    older_than: float | None = None
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        self.order()
+        return self
+
+    def order(self) -> ScrubOrder:
+        """What to read, as of now."""
+        return ScrubOrder.of(self.rate, self.limit, self.older_than)
+
+
 @dataclass(slots=True)
 class Pace:
     """Holds a reader back, so that it takes at most `rate` bytes a second."""
@@ -101,12 +121,22 @@ class Scrubber:
     repairer: Repairer
 
     def scrub(self, order: ScrubOrder, context: JobContext) -> JsonDict:
-        """The work of one job: a `Scrub` as JSON."""
+        """The work of one job: a `Scrub` as JSON. Begun again, it reads on where it was."""
         run = _Run(self.store, self.repairer, order, context)
         report = run.report(complete=all(run.read(record) for record in self._stale(order, run)))
         figures = {"checked": report.checked, "bytes": report.bytes, "damaged": len(report.damaged)}
         log.info("store_scrubbed", extra=figures)
         return report.model_dump()
+
+    def handler(self) -> Handler[ScrubPayload]:
+        """As a kind of work that can be submitted."""
+        return Handler(
+            JobKind.STORE_SCRUB.value,
+            ScrubPayload,
+            lambda payload, context: self.scrub(payload.order(), context),
+            key=lambda _payload: self.store.uri,
+            limit=1,
+        )
 
     def _stale(self, order: ScrubOrder, run: "_Run") -> Iterator[BlobRecord]:
         """What is read is not stale any more; what could not be read still is."""

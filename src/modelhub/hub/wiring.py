@@ -100,7 +100,8 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     undo.callback(answering.close)
     verifier = Verifier(resolver, store)
     purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book, holds)
-    jobs.add(*Verbs(resolver, planning, loading, verifier, purger).handlers())
+    scrubber = Scrubber(store, repairer)
+    jobs.add(*Verbs(resolver, planning, loading, verifier, purger).handlers(), scrubber.handler())
     undo.callback(jobs.close)
     return Rooms(
         registry,
@@ -116,7 +117,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
             store,
             jobs,
             calls,
-            Scrubber(store, repairer),
+            scrubber,
             Collector(registry, jobs, store, ledger.key, book, holds),
             Accountant(registry, resolver, store, ledger.key, None),
             progress,
