@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from modelhub.errors import InvalidInput
 from modelhub.facts import LicensePolicy
+from modelhub.facts.base import parse_bytes
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
@@ -21,6 +22,7 @@ _FROM_ENV = {
     "store": ("MODELHUB_STORE_URI", "MODEL_STORE_URI"),
     "offline": ("MODELHUB_OFFLINE",),
     "host": ("MODELHUB_HOST",),
+    "store_quota": ("MODELHUB_STORE_QUOTA",),
     "verify": ("MODELHUB_VERIFY",),
     "python": ("MODELHUB_PYTHON",),
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
@@ -35,6 +37,7 @@ _FROM_ENV = {
 }
 
 _SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "workers"}) | {
+    "store_quota",
     "max_connections",
     "max_connections_per_host",
     "xet",
@@ -51,7 +54,8 @@ class Settings(BaseModel):
 
     `home` is the folder for all that modelhub keeps (the user's data folder by default);
     `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
-    store, or a folder (one in `home` by default); `offline` forbids every socket; `host` is where
+    store, or a folder (one in `home` by default), and `store_quota` how many bytes it may hold (as many as come by
+    default; a text such as `200GB` will do); `offline` forbids every socket; `host` is where
     models run (`thread`: in this process; `process`: each in a child process); `verify`
     is how much is read of files before they are used (`proof`: what has no proof that holds; `full`: all;
     `off`: nothing); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
@@ -74,6 +78,7 @@ class Settings(BaseModel):
     store: str
     offline: bool = False
     host: Literal["thread", "process"] = "thread"
+    store_quota: int | None = Field(default=None, ge=1)
     verify: Literal["proof", "full", "off"] = "proof"
     python: str | None = None
     license_policy: LicensePolicy = LicensePolicy()
@@ -93,6 +98,8 @@ class Settings(BaseModel):
         values.setdefault("database", sqlite_url(home))
         values["recipes"] = _folder("recipes", values.get("recipes", home / "recipes"))
         values["store"] = _store_uri(values.get("store", home / "store"))
+        if isinstance(quota := values.get("store_quota"), str):
+            values["store_quota"] = parse_bytes(quota, "store_quota")
         values["license_policy"] = LicensePolicy.parse(values.get("license_policy", ""))
         if "bandwidth" in values:
             values["bandwidth"] = _rate(values["bandwidth"])

@@ -13,6 +13,7 @@ from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.pickles import PickleGate
 from modelhub.hub.places import Place, place_of, places
 from modelhub.hub.pulling import Puller, whole
+from modelhub.hub.quota import Quota
 from modelhub.hub.ready import Ready
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.planner import choose_device
@@ -33,6 +34,7 @@ class Loading:
     runtimes: Runtimes
     instances: Instances
     hosts: Hosts
+    quota: Quota
     pickles: PickleGate
     contents: ContentGate = field(default_factory=ContentGate)
 
@@ -64,6 +66,8 @@ class Loading:
         """The folders with the plan's files, by repository, its own first."""
         self.licenses.admit(target.report, plan)
         check_room(plan)
+        keep = [file.sha256 for file in plan.files if file.sha256]
+        self.quota.make_room(f"{plan.repo}:{plan.variant}", plan.fetch_bytes, keep)
         what = {"model": plan.model.name, "variant": plan.variant}
         pulled: dict[Place, Snapshot] = {}
         for place, paths in places(target.report, plan).items():

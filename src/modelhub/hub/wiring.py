@@ -15,6 +15,7 @@ from modelhub.hub.pickles import PickleGate
 from modelhub.hub.planning import Planning
 from modelhub.hub.pulling import Puller
 from modelhub.hub.purging import Purger
+from modelhub.hub.quota import Quota
 from modelhub.hub.recipe_book import RecipeBook
 from modelhub.hub.recipes import Recipes
 from modelhub.hub.recorder import Recorder
@@ -94,7 +95,8 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     runtimes = Runtimes(host=settings.host, python=settings.python)
     pickles = PickleGate(store)
     planning = Planning(resolver, store, code, licenses, runtimes, instances, pickles)
-    loading = Loading(resolver, puller, code, licenses, runtimes, instances, hosts, pickles)
+    quota = Quota(registry, store, ledger.key, settings.store_quota)
+    loading = Loading(resolver, puller, code, licenses, runtimes, instances, hosts, quota, pickles)
     serving = Serving(planning, loading, code, instances)
     answering = Answering(calls, resolver, serving, recorder)
     undo.callback(answering.close)
@@ -119,7 +121,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
             calls,
             scrubber,
             Collector(registry, jobs, store, ledger.key, book, holds),
-            Accountant(registry, resolver, store, ledger.key, None),
+            Accountant(registry, resolver, store, ledger.key, settings.store_quota),
             progress,
         ),
     )

@@ -8,6 +8,7 @@ leave this room.
 from modelhub.registry.adapters import StoreLedger
 from modelhub.registry.artifacts import StoreKey
 from modelhub.registry.claims import FetchClaims
+from modelhub.registry.evictions import Evictable
 from modelhub.registry.garbage import Unneeded
 from modelhub.registry.instances import InstanceBook
 from modelhub.registry.jobs import Jobs
@@ -22,6 +23,7 @@ from modelhub.registry.snapshots import SnapshotRecord, Snapshots
 from modelhub.registry.stored import Has
 
 __all__ = [
+    "Evictable",
     "FetchClaims",
     "Has",
     "InstanceBook",

@@ -21,7 +21,7 @@ from modelhub.registry.tables import (
     VariantRow,
 )
 
-__all__ = ["leased", "living", "needed"]
+__all__ = ["held", "leased", "living", "needed"]
 
 
 def needed(moment: datetime, *, forgotten: bool) -> ColumnElement[bool]:
@@ -46,9 +46,12 @@ def living(moment: datetime, *, forgotten: bool) -> ColumnElement[bool]:
     """That a repository counts; with `forgotten`, one that was forgotten does only while somebody holds it, or
     files of its snapshots.
     """
-    if not forgotten:
-        return true()
-    held = exists().where(
+    return or_(RepoRow.deleted_at.is_(None), held(moment)) if forgotten else true()
+
+
+def held(moment: datetime) -> ColumnElement[bool]:
+    """That somebody has a lease on a repository, or on files of its snapshots."""
+    itself = exists().where(
         LeaseRepoRow.model_repo_id == RepoRow.id,
         LeaseRepoRow.lease_id == LeaseRow.id,
         LeaseRow.expires_at >= moment,
@@ -61,7 +64,7 @@ def living(moment: datetime, *, forgotten: bool) -> ColumnElement[bool]:
         LeaseArtifactRow.lease_id == LeaseRow.id,
         LeaseRow.expires_at >= moment,
     )
-    return or_(RepoRow.deleted_at.is_(None), held.correlate(RepoRow), used.correlate(RepoRow))
+    return or_(itself.correlate(RepoRow), used.correlate(RepoRow))
 
 
 def leased(moment: datetime) -> ColumnElement[bool]:

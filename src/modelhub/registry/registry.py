@@ -18,6 +18,7 @@ from modelhub.registry.approvals import Approvals
 from modelhub.registry.calls import Calls
 from modelhub.registry.engine import make_engine, make_reader, parse_url, shown, translate
 from modelhub.registry.events import Events
+from modelhub.registry.evictions import Evictions
 from modelhub.registry.garbage import Garbage
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.leases import Leases
@@ -85,6 +86,11 @@ class Transaction:
     def garbage(self) -> Garbage:
         """What a store has and nobody needs."""
         return Garbage(self.session)
+
+    @cached_property
+    def evictions(self) -> Evictions:
+        """What makes room in a store that is full."""
+        return Evictions(self.session)
 
     @cached_property
     def stored(self) -> Stored:
