@@ -113,7 +113,7 @@ def install_for_tests(session: nox.Session) -> None:
         install(session, "torch")
     else:
         session.log("no PyTorch here: the tests that need it skip")
-    extras = "llama-server,postgres"
+    extras = "llama-server,postgres,s3"
     if os.environ.get("CI") == "true" or shutil.which("c++"):
         extras += ",llama"  # compiles for minutes, once: pip keeps what it has built
     else:

@@ -49,9 +49,8 @@ def test_a_store_is_opened_by_path_and_by_address(tmp_path, ledger):
 @pytest.mark.parametrize(
     "place",
     [
-        "s3://bucket/models",
-        "s3:///models",
-        "memory://x",
+        "gs://bucket/models",
+        "ftp:///models",
         "file://server/share",
         "file://",
         "http://h/x?a",

@@ -32,8 +32,10 @@ from modelhub.store.layout import LinkMode
 from modelhub.store.ledger import FileLedger
 from modelhub.store.levels import Level, known_level
 from modelhub.store.local import LocalStore
+from modelhub.store.options import StoreOptions
 from modelhub.store.parts import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
+from modelhub.store.remote import RemoteStore
 
 __all__ = [
     "Batch",
@@ -47,8 +49,10 @@ __all__ = [
     "LocalStore",
     "Lying",
     "Part",
+    "RemoteStore",
     "Span",
     "Store",
+    "StoreOptions",
     "Unfinished",
     "known_level",
 ]

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
-from modelhub.errors import StoreFull, StoreUnavailable
+from modelhub.errors import IntegrityError, ModelHubError, StoreFull, StoreUnavailable
 from modelhub.facts import BlobRecord, Snapshot
 from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, RepoPath
@@ -19,6 +19,7 @@ from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory
 from modelhub.store.levels import Level
+from modelhub.store.options import PLAIN, StoreOptions
 from modelhub.store.parts.listing import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 
@@ -51,8 +52,10 @@ class Store(ABC):
         ops: FsOps | None = None,
         clock: Clock = time.time_ns,
         host: str | None = None,
+        options: StoreOptions = PLAIN,
     ) -> "Store":
-        """The store at `place`, a folder or `file:///folder`, made when it is missing.
+        """The store at `place`: a folder or `file:///folder`, made when it is missing, `s3://bucket/prefix`,
+        or `memory://name`, objects in this process.
 
         `clock` gives nanoseconds since 1970; `host` names the machine in proofs. What writers that
         died more than a day ago left in `tmp` is removed.
@@ -65,11 +68,11 @@ class Store(ABC):
             reason = f"it is on {scheme}://"
             raise StoreUnavailable(
                 f"the store {str(place)!r} cannot be used: {reason}",
-                hint="These stores work: a folder, or file:///folder.",
+                hint="These stores work: file:///folder, s3://bucket/prefix.",
                 store=str(place),
                 reason=reason,
             )
-        return kind.open(place, ledger, ops=ops, clock=clock, host=host)
+        return kind.open(place, ledger, ops=ops, clock=clock, host=host, options=options)
 
     @property
     @abstractmethod
@@ -325,3 +328,11 @@ def scheme_of(place: str | os.PathLike[str]) -> str:
     """The scheme before `://` in small letters; `""` for a path."""
     scheme, colon, _ = os.fspath(place).partition("://")
     return scheme.lower() if colon and isinstance(place, str) else ""
+
+
+def together(failures: list[ModelHubError]) -> ModelHubError:
+    """One error for several blobs: the worst, with all their digests in its details."""
+    worst = next((one for one in failures if isinstance(one, IntegrityError)), failures[0])
+    for name in ("digests", "damaged"):
+        worst.details[name] = [each for one in failures for each in one.details.get(name, ())]
+    return worst

@@ -217,8 +217,10 @@ def make_folders(ops: FsOps, path: Path) -> None:
         return
     except FileNotFoundError:
         make_folders(ops, path.parent)
-        make_folders(ops, path)
-        return
+        try:
+            ops.mkdir(str(path))  # once more, not for ever: in /proc nothing can be made
+        except FileExistsError:
+            return
     with opened(ops, str(path.parent), os.O_RDONLY | os.O_DIRECTORY) as above:
         ops.fsync(above)
 

@@ -13,7 +13,7 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, Mode
 from modelhub.facts import BlobRecord, BlobState, Snapshot
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
-from modelhub.store.base import DAY, WEEK, Store
+from modelhub.store.base import DAY, WEEK, Store, together
 from modelhub.store.batch import LocalBatch
 from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.folders import Folders, root_of
@@ -21,12 +21,14 @@ from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.inventory import Inventory, take_inventory
 from modelhub.store.levels import Level, known_level
+from modelhub.store.options import PLAIN, StoreOptions
+from modelhub.store.outgoing import Outgoing
 from modelhub.store.parts import Parts, Unfinished, reserve, reserve_all, unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.proof import host_id
 from modelhub.store.publishing import Arrival, Publisher
 from modelhub.store.rechecking import recheck
-from modelhub.store.removal import discard_old, remove_blob, remove_folder
+from modelhub.store.removal import discard_old, held_blobs, remove_blob, remove_folder
 from modelhub.store.snapshots import Snapshots
 from modelhub.store.sweeping import remove_parts, sweep
 
@@ -55,7 +57,9 @@ class LocalStore(Store, schemes=("", "file")):
         ops: FsOps | None = None,
         clock: Clock = time.time_ns,
         host: str | None = None,
+        options: StoreOptions = PLAIN,
     ) -> Self:
+        del options  # they are for what is not on this machine
         folders = Folders(root_of(place), ops or FsOps())
         store = cls(folders, ledger, clock=clock, host=host or host_id())
         try:
@@ -156,7 +160,7 @@ class LocalStore(Store, schemes=("", "file")):
             except (IntegrityError, ArtifactNotFound) as error:
                 failures.append(error)
         if failures:
-            raise _together(failures)
+            raise together(failures)
         return good
 
     def _believed(self, record: BlobRecord | None, level: Level) -> BlobRecord | None:
@@ -202,6 +206,20 @@ class LocalStore(Store, schemes=("", "file")):
             remove_parts(self._folders, digest)
         return gone
 
+    def evict(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
+        """`remove`, and its hard links in all snapshots with it: what was there is a copy of another store."""
+        return remove_blob(self._folders, self._blobs, digest, confirm, links=True)
+
+    def held(self) -> Iterator[tuple[Digest, int]]:
+        """All blobs of the folder, right or wrong, with their bytes; by looking at each."""
+        return held_blobs(self._folders)
+
+    @contextmanager
+    def outgoing(self, digest: Digest, watch: Watch) -> Iterator[Outgoing]:
+        """The blob, to be read once and sent elsewhere."""
+        with self._blobs.reading(digest) as fd:
+            yield Outgoing(self._ops, fd, digest, watch)
+
     def remove_snapshot(self, path: str) -> bool:
         return remove_folder(self._folders, RepoPath(path))
 
@@ -221,11 +239,3 @@ class LocalStore(Store, schemes=("", "file")):
 
     def close(self) -> None:
         self._folders.close()
-
-
-def _together(failures: list[ModelHubError]) -> ModelHubError:
-    """One error for several blobs: the worst, with all their digests in its details."""
-    worst = next((one for one in failures if isinstance(one, IntegrityError)), failures[0])
-    for name in ("digests", "damaged"):
-        worst.details[name] = [each for one in failures for each in one.details.get(name, ())]
-    return worst

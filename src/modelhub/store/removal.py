@@ -1,28 +1,39 @@
 """Takes blobs and snapshot folders out of a store for good."""
 
 import stat as modes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from modelhub.errors import ArtifactNotFound, StoreUnavailable
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
-from modelhub.store.blobs import Blobs
+from modelhub.store.blobs import Blobs, Held
 from modelhub.store.folders import Folders, open_folder, unique
 from modelhub.store.fsops import FOLDER, FsOps, discard, opened
+from modelhub.store.hardlinks import unlink_all
 
 GONE = "gone"
 """How folders are called that are being removed; see `Store.sweep`."""
 
 
-def remove_blob(folders: Folders, blobs: Blobs, digest: Digest, confirm: Callable[[], bool]) -> bool:
+def remove_blob(
+    folders: Folders,
+    blobs: Blobs,
+    digest: Digest,
+    confirm: Callable[[], bool],
+    *,
+    links: bool = False,
+) -> bool:
     """Delete a blob if `confirm` still says so while it is held; whether it is gone now.
 
-    Who vouches for the blob or links it holds it too, so what `confirm` asks cannot change meanwhile.
+    Who vouches for the blob or links it holds it too, so what `confirm` asks cannot change meanwhile. With
+    `links`, its other names in snapshots go first.
     """
     try:
-        with blobs.hold(digest):
+        with blobs.hold(digest) as held:
             if not confirm():
                 return False
+            if links:
+                _unlink(folders, held)
             shard = open_folder(folders.ops, digest[:2], folders.blobs)
             try:
                 with folders.errors("remove", digest):
@@ -34,6 +45,25 @@ def remove_blob(folders: Folders, blobs: Blobs, digest: Digest, confirm: Callabl
     except ArtifactNotFound:
         return confirm()
     return True
+
+
+def _unlink(folders: Folders, held: Held) -> None:
+    with folders.errors("unlink", held.digest):
+        look = folders.ops.fstat(held.fd)
+        unlink_all(folders, (look.st_dev, look.st_ino), look.st_nlink - 1)
+
+
+def held_blobs(folders: Folders) -> Iterator[tuple[Digest, int]]:
+    """All that has a blob's name, with its bytes."""
+    ops = folders.ops
+    with folders.errors("list", layout.BLOBS):
+        for shard in ops.listdir(folders.blobs):
+            with opened(ops, shard, FOLDER, dir_fd=folders.blobs) as fd:
+                for name in ops.listdir(fd):
+                    try:
+                        yield Digest(name), ops.lstat(name, dir_fd=fd).st_size
+                    except FileNotFoundError:
+                        continue  # removed meanwhile
 
 
 def remove_folder(folders: Folders, path: RepoPath) -> bool:

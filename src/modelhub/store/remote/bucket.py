@@ -1,0 +1,234 @@
+"""The blobs in a bucket: what is there, up, down, aside."""
+
+import hashlib
+import logging
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import uuid4
+
+from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
+from modelhub.refs import Digest
+from modelhub.store import layout
+from modelhub.store.fsops import Check, Watch
+from modelhub.store.inventory import Lying
+from modelhub.store.outgoing import Outgoing
+from modelhub.store.remote.objects import Objects
+
+_log = logging.getLogger("modelhub.store")
+
+RANGE = 8 << 20
+"""Bytes of one request of a download."""
+_AT_ONCE = 4
+_LOOKS = 16
+_ROUNDS = 4
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class Bucket:
+    """Blobs as objects, `blobs/sha256/ab/<hex>` below a prefix. Nothing of it is remembered here."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+
+    @property
+    def uri(self) -> str:
+        return self.objects.uri
+
+    def look(self, digest: Digest) -> int | None:
+        """The size of a blob's object; `None` when there is none."""
+        key = layout.blob_path(digest)
+        return self.objects.attempt("look at a blob", lambda: self.objects.size(key))
+
+    def looks(self, digests: Iterable[Digest]) -> Mapping[Digest, int]:
+        """The sizes of those that are there, looked at side by side."""
+        wanted = tuple(dict.fromkeys(digests))
+        if len(wanted) < 2:
+            sizes = list(map(self.look, wanted))
+        else:
+            with ThreadPoolExecutor(min(_LOOKS, len(wanted)), "modelhub-look") as pool:
+                sizes = list(pool.map(self.look, wanted))
+        return {digest: size for digest, size in zip(wanted, sizes, strict=True) if size is not None}
+
+    # Up
+
+    def upload(self, data: Outgoing, watch: Watch) -> None:
+        """Make the blob's object; one that is there already is read, and replaced when it is wrong.
+
+        Raises:
+            IntegrityError: `data` is not what it should be.
+            StoreUnavailable, StoreFull, AccessDenied
+        """
+        key = layout.blob_path(data.digest)
+        for _ in range(_ROUNDS):
+            if self.objects.attempt("take a blob", lambda: self.objects.create(key, data)):
+                return
+            try:
+                self.check(data.digest, watch)
+            except (ArtifactNotFound, IntegrityError):
+                continue  # it went, or was wrong and is in quarantine: the key is free
+            else:
+                return
+        raise self.busy(data.digest)
+
+    # Down
+
+    @contextmanager
+    def opened(self, digest: Digest, check: Check) -> Iterator["Incoming"]:
+        """The blob's bytes as a stream.
+
+        Raises:
+            ArtifactNotFound: there is no such blob.
+        """
+        size = self.look(digest)
+        if size is None:
+            raise self.absent(digest)
+        with ThreadPoolExecutor(_AT_ONCE, "modelhub-fill") as pool:
+            stream = Incoming(self, digest, size, pool, check)
+            try:
+                yield stream
+            finally:
+                stream.stop()
+
+    def read(self, digest: Digest, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`.
+
+        Raises:
+            ArtifactNotFound: it went meanwhile.
+        """
+        key = layout.blob_path(digest)
+
+        def whole() -> bytes:
+            data = self.objects.read(key, start, end)
+            if len(data) != end - start:
+                raise ConnectionResetError(f"{len(data)} bytes came of {end - start}")
+            return data
+
+        try:
+            return self.objects.attempt("give a blob's bytes", whole)
+        except FileNotFoundError:
+            raise self.absent(digest) from None
+
+    def check(self, digest: Digest, watch: Watch) -> int:
+        """Read the whole blob and hash it: its size.
+
+        Raises:
+            ArtifactNotFound: there is no such blob.
+            IntegrityError: it held other bytes, and is in quarantine now.
+        """
+        sha, buffer = hashlib.sha256(), memoryview(bytearray(1 << 20))
+        with self.opened(digest, watch.check) as stream:
+            while count := stream.readinto(buffer):
+                sha.update(buffer[:count])
+                watch.on_bytes(count)
+        if sha.hexdigest() != digest:
+            self.set_aside(digest, sha.hexdigest())
+        return stream.size
+
+    # Aside and away
+
+    def set_aside(self, digest: Digest, actual: str) -> None:
+        """Move an object that has other bytes to `quarantine`, and say so.
+
+        Raises:
+            IntegrityError
+        """
+        key, kept = layout.blob_path(digest), f"{layout.QUARANTINE}/{digest}.{uuid4().hex}"
+        try:
+            self.objects.attempt("set a blob aside", lambda: self.objects.copy(key, kept))
+        except FileNotFoundError:
+            kept = "nowhere: it was gone"
+        else:
+            self.remove(digest)
+        path = f"{self.uri}/{key}"
+        fields = {"hash": digest, "file_path": path, "actual": actual, "quarantine_path": kept}
+        _log.error("artifact_quarantined", extra=fields)
+        raise IntegrityError(
+            f"{path}: its sha256 should be {digest}, but it is {actual}",
+            hint=f"It was moved to {kept}. Pull the model again; the blob is fetched anew.",
+            path=key,
+            expected=digest,
+            actual=actual,
+            kept=kept,
+            digests=[digest],
+            damaged=[{"sha256": digest, "actual": actual, "kept": kept}],
+        )
+
+    def remove(self, digest: Digest) -> None:
+        """Delete the blob's object, if it is there."""
+        key = layout.blob_path(digest)
+        self.objects.attempt("delete a blob", lambda: self.objects.remove(key))
+
+    def lying(self, now: datetime) -> dict[Digest, Lying]:
+        """All blobs, looked through; what is called otherwise is none of ours."""
+        top = f"{layout.BLOBS}/"
+        listed = self.objects.attempt("list its blobs", lambda: list(self.objects.listed(top)))
+        found: dict[Digest, Lying] = {}
+        for key, size, changed in listed:
+            name = key.rpartition("/")[2]
+            if key == f"{top}{name[:2]}/{name}" and _HEX.fullmatch(name):
+                age = max(0.0, (now - changed).total_seconds())
+                found[Digest(name)] = Lying(key, size, size, age)
+        return found
+
+    def abort_stale(self, before: datetime) -> int:
+        """Give up uploads that began before, and never ended: how many."""
+        return self.objects.attempt("list its uploads", lambda: self.objects.abort_stale(before))
+
+    def absent(self, digest: Digest) -> ArtifactNotFound:
+        """The error for a blob that is not there."""
+        return ArtifactNotFound(
+            f"the store {self.uri} has no blob {digest}",
+            hint="Pull the model again; what is missing is fetched.",
+            digests=[digest],
+        )
+
+    def busy(self, digest: Digest) -> StoreUnavailable:
+        """The error for a blob that does not stand still."""
+        return StoreUnavailable(
+            f"the blob {digest} in {self.uri} keeps changing",
+            hint="Something else writes below the store's prefix; let modelhub alone do that.",
+        )
+
+
+class Incoming:
+    """A blob as a stream: a few ranges ahead are on their way at once."""
+
+    def __init__(
+        self, bucket: Bucket, digest: Digest, size: int, pool: ThreadPoolExecutor, check: Check
+    ) -> None:
+        self.size = size
+        self._bucket = bucket
+        self._digest = digest
+        self._pool = pool
+        self._check = check
+        self._asked = 0
+        self._coming: deque[Future[bytes]] = deque()
+        self._here = memoryview(b"")
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fill `buffer` from the left: how many bytes, 0 at the end."""
+        if not self._here:
+            self._check()
+            self._ask()
+            if not self._coming:
+                return 0
+            self._here = memoryview(self._coming.popleft().result())
+        count = min(len(buffer), len(self._here))
+        buffer[:count] = self._here[:count]
+        self._here = self._here[count:]
+        return count
+
+    def _ask(self) -> None:
+        while len(self._coming) < _AT_ONCE and self._asked < self.size:
+            start, end = self._asked, min(self.size, self._asked + RANGE)
+            self._coming.append(self._pool.submit(self._bucket.read, self._digest, start, end))
+            self._asked = end
+
+    def stop(self) -> None:
+        """Ask for no more."""
+        for each in self._coming:
+            each.cancel()

@@ -1,0 +1,65 @@
+"""Objects in a file system of fsspec that lives in this process: for tests and trials."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from modelhub.store.outgoing import Outgoing
+from modelhub.store.remote.objects import Objects, Stored
+
+
+class MemoryObjects(Objects):
+    """The objects of `memory://name`. All stores of the process share them."""
+
+    def __init__(self, uri: str) -> None:
+        import fsspec
+
+        super().__init__(uri)
+        self._fs = fsspec.filesystem("memory")
+        self._root = uri.partition("://")[2].strip("/")
+
+    def _path(self, key: str) -> str:
+        return f"/{self._root}/{key}"
+
+    def size(self, key: str) -> int | None:
+        try:
+            return int(self._fs.info(self._path(key))["size"])
+        except FileNotFoundError:
+            return None
+
+    def read(self, key: str, start: int, end: int) -> bytes:
+        return bytes(self._fs.cat_file(self._path(key), start=start, end=end))
+
+    def create(self, key: str, data: Outgoing) -> bool:
+        data.rewind()
+        whole = data.read(data.size)
+        data.confirm()
+        try:
+            self._fs.pipe_file(self._path(key), whole, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def copy(self, key: str, target: str) -> None:
+        self._fs.cp_file(self._path(key), self._path(target))
+
+    def remove(self, key: str) -> None:
+        try:
+            self._fs.rm_file(self._path(key))
+        except FileNotFoundError:
+            return
+
+    def listed(self, prefix: str) -> Iterator[Stored]:
+        found = self._fs.find(self._path(prefix), detail=True)
+        start = len(self._path(""))
+        for path, info in found.items():
+            yield Stored(path[start:], int(info["size"]), info["created"])
+
+    def abort_stale(self, before: datetime) -> int:
+        del before  # what is piped is there at once
+        return 0
+
+    def probe(self) -> str:
+        return "objects in this process's memory"
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,102 @@
+"""From the cache to the bucket, and then into the ledger: in this order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from modelhub.facts import BlobRecord, BlobState
+from modelhub.refs import Digest
+from modelhub.store import layout
+from modelhub.store.blobs import Clock
+from modelhub.store.fsops import Check, OnBytes, Watch
+from modelhub.store.intake import ByteStream, Expected
+from modelhub.store.ports import Batch, Ledger
+from modelhub.store.remote.bucket import Bucket
+from modelhub.store.remote.cache import Cache
+
+_ROUNDS = 4
+_AT_ONCE = 8
+
+
+class Publisher:
+    """Lets the bucket have what the cache has."""
+
+    def __init__(self, bucket: Bucket, ledger: Ledger, cache: Cache, clock: Clock) -> None:
+        self._bucket = bucket
+        self._ledger = ledger
+        self._cache = cache
+        self._clock = clock
+
+    def publish(self, records: Sequence[BlobRecord], watch: Watch) -> None:
+        """Send copies that are vouched for; then, and only then, the ledger says that the bucket has them.
+
+        Raises:
+            IntegrityError: a copy changed since.
+            StoreUnavailable, StoreFull, AccessDenied
+        """
+        pending = list(records)
+        if not pending:
+            return
+        with self._cache.pinned(record.digest for record in records):
+            for _ in range(_ROUNDS):
+                self._send(pending, watch)
+                self.note(pending, BlobState.PRESENT)
+                # A purge that did not know of this yet deletes before it sees the record, or not at all.
+                there = self._bucket.looks(record.digest for record in pending)
+                pending = [record for record in pending if there.get(record.digest) != record.size]
+                if not pending:
+                    return
+                self.note(pending, BlobState.MISSING)
+        raise self._bucket.busy(pending[0].digest)
+
+    def _send(self, records: Sequence[BlobRecord], watch: Watch) -> None:
+        def one(record: BlobRecord) -> None:
+            with self._cache.store.outgoing(record.digest, watch) as data:
+                self._bucket.upload(data, watch)
+
+        if len(records) == 1:
+            one(records[0])  # its parts go side by side
+            return
+        with ThreadPoolExecutor(_AT_ONCE, "modelhub-publish") as pool:
+            list(pool.map(one, records))
+
+    def note(self, records: Iterable[BlobRecord], state: BlobState) -> None:
+        """Record what is in the bucket. Proofs are the cache's."""
+        now = datetime.fromtimestamp(self._clock() / 1e9, UTC)
+        news = {"state": state, "proof": None, "verified_at": now}
+        self._ledger.record([record.model_copy(update=news) for record in records])
+
+
+class RemoteBatch:
+    """A batch of the cache, whose blobs go to the bucket at its end (see `ports.Batch`)."""
+
+    def __init__(self, batch: Batch, publisher: Publisher) -> None:
+        self._batch = batch
+        self._publisher = publisher
+        self._records: dict[Digest, BlobRecord] = {}
+
+    @property
+    def records(self) -> Mapping[Digest, BlobRecord]:
+        return dict(self._records)
+
+    def put(
+        self,
+        stream: ByteStream,
+        *,
+        expect: Expected,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Digest:
+        return self._batch.put(stream, expect=expect, on_bytes=on_bytes, check=check)
+
+    def end(self) -> None:
+        """Publish what became a blob of the cache."""
+        records = dict(self._batch.records)
+        self._publisher.publish(list(records.values()), Watch())
+        self._records = records
+
+
+def unproven(digest: Digest, size: int) -> BlobRecord:
+    """What is said of a blob that is there, and was not hashed here."""
+    path = layout.blob_path(digest)
+    return BlobRecord(digest=digest, size=size, state=BlobState.PRESENT, path=path, proof=None)

@@ -1,0 +1,388 @@
+"""A store whose truth is a bucket, with verified copies on this host."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
+from modelhub.facts import BlobRecord, BlobState, Snapshot
+from modelhub.refs import Digest, RepoPath
+from modelhub.store.base import DAY, WEEK, Store, together
+from modelhub.store.blobs import Clock
+from modelhub.store.fsops import Check, FsOps, OnBytes, Watch
+from modelhub.store.intake import ByteStream, Expected
+from modelhub.store.inventory import Inventory
+from modelhub.store.ledger import FileLedger
+from modelhub.store.levels import Level, known_level
+from modelhub.store.local import LocalStore
+from modelhub.store.options import PLAIN, StoreOptions
+from modelhub.store.parts import Unfinished
+from modelhub.store.ports import Batch, Ledger, Part
+from modelhub.store.remote.bucket import Bucket
+from modelhub.store.remote.cache import Cache
+from modelhub.store.remote.filling import fill
+from modelhub.store.remote.opening import cache_folder, objects_at
+from modelhub.store.remote.parts import RemotePart
+from modelhub.store.remote.publishing import Publisher, RemoteBatch, unproven
+
+_log = logging.getLogger("modelhub.store")
+
+_ROUNDS = 4
+
+
+class RemoteStore(Store, schemes=("memory", "s3")):
+    """Blobs in a bucket; each is used as a copy in `cache`, which a proof or a hash vouches for.
+
+    `ledger` remembers what is in the bucket, for all hosts.
+    """
+
+    def __init__(
+        self, bucket: Bucket, ledger: Ledger, cache: Cache, copies: FileLedger, clock: Clock
+    ) -> None:
+        self._bucket = bucket
+        self._ledger = ledger
+        self._cache = cache
+        self._local = cache.store
+        self._copies = copies
+        self._clock = clock
+        self._publisher = Publisher(bucket, ledger, cache, clock)
+
+    @classmethod
+    def open(
+        cls,
+        place: str | os.PathLike[str],
+        ledger: Ledger,
+        *,
+        ops: FsOps | None = None,
+        clock: Clock = time.time_ns,
+        host: str | None = None,
+        options: StoreOptions = PLAIN,
+    ) -> "RemoteStore":
+        uri, ops = os.fspath(place).rstrip("/"), ops or FsOps()
+        bucket = Bucket(objects_at(uri, options.endpoint))
+        folder = cache_folder(uri, options.cache)
+        copies = FileLedger(folder / "copies.jsonl", ops=ops)
+        local = LocalStore.open(folder, copies, ops=ops, clock=clock, host=host)
+        cache = Cache(
+            local,
+            ops,
+            clock,
+            options.cache_bytes,
+            options.leased,
+            lambda digest: bucket.look(digest) is not None,
+        )
+        return cls(bucket, ledger, cache, copies, clock)
+
+    @property
+    def root(self) -> Path:
+        return self._local.root
+
+    @property
+    def uri(self) -> str:
+        return self._bucket.uri
+
+    def free(self) -> int | None:
+        return self._local.free()
+
+    def path(self, digest: Digest) -> Path:
+        return self._local.path(digest)
+
+    # In
+
+    def put(
+        self,
+        stream: ByteStream,
+        *,
+        expect: Expected,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> BlobRecord:
+        if expect.size is not None:
+            self._cache.make_room(expect.size)
+        record = self._local.put(stream, expect=expect, on_bytes=on_bytes, check=check)
+        return self._publish(record, check)
+
+    @contextmanager
+    def _receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
+        if expect.size is not None:
+            self._cache.make_room(expect.size)
+        with self._local.receive(expect, on_bytes=watch.on_bytes, check=watch.check) as part:
+            yield RemotePart(part, self._publish)
+
+    def receive(
+        self, expect: Expected, *, on_bytes: OnBytes | None = None, check: Check | None = None
+    ) -> AbstractContextManager[Part]:
+        return self._receive(expect, Watch.of(on_bytes, check))
+
+    @contextmanager
+    def batch(self) -> Iterator[Batch]:
+        batch: RemoteBatch | None = None
+        try:
+            with self._local.batch() as inner:
+                batch = RemoteBatch(inner, self._publisher)
+                yield batch
+        finally:
+            if batch is not None:
+                batch.end()
+
+    def _publish(self, record: BlobRecord, check: Check | None) -> BlobRecord:
+        self._publisher.publish([record], Watch.of(None, check))
+        return record
+
+    def _note(self, digest: Digest, size: int, state: BlobState) -> None:
+        self._publisher.note([unproven(digest, size)], state)
+
+    # What is here
+
+    def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
+        wanted = tuple(dict.fromkeys(digests))
+        here = dict(self._local.find(wanted))
+        rest = [digest for digest in wanted if digest not in here]
+        if rest:
+            here |= self._find_in_bucket(rest)
+        return {digest: here[digest] for digest in wanted if digest in here}
+
+    def _find_in_bucket(self, digests: Sequence[Digest]) -> dict[Digest, BlobRecord]:
+        known = self._ledger.find(digests)
+        sizes = self._bucket.looks(digests)
+        here: dict[Digest, BlobRecord] = {}
+        news: list[BlobRecord] = []
+        for digest in digests:
+            record = known.get(digest)
+            state = BlobState.PRESENT if digest in sizes else BlobState.MISSING
+            if record is not None and record.state is not state:
+                record = record.model_copy(update={"state": state})
+                news.append(record)
+            if digest in sizes:
+                here[digest] = record or unproven(digest, sizes[digest])
+        if news:
+            self._ledger.record(news)
+        return here
+
+    def known(self, digests: Iterable[Digest]) -> frozenset[Digest]:
+        wanted = frozenset(digests)
+        found = self._local.known(wanted) | frozenset(self._ledger.find(wanted))
+        return found | frozenset(self._bucket.looks(wanted - found))
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        if not self._local.find([digest]):
+            self._small(digest, limit)
+        for _ in range(_ROUNDS):
+            with self._cache.pinned([digest]):
+                self._bring([digest], Watch())
+                try:
+                    return self._local.read(digest, limit)
+                except (ArtifactNotFound, IntegrityError):
+                    continue  # the copy was wrong, or went: the bucket has another
+        raise self._bucket.busy(digest)
+
+    def _small(self, digest: Digest, limit: int) -> None:
+        size = self._bucket.look(digest)
+        if size is None:
+            raise self._bucket.absent(digest)
+        if size > limit:
+            raise InvalidInput(
+                f"the blob {digest.short} has {size} bytes, more than the limit of {limit}",
+                hint="Open its path instead of reading it whole.",
+                field="limit",
+            )
+
+    def verify(
+        self,
+        digests: Iterable[Digest],
+        level: Level = "proof",
+        *,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Mapping[Digest, BlobRecord]:
+        known_level(level)
+        watch = Watch.of(on_bytes, check)
+        wanted = tuple(dict.fromkeys(digests))
+        good: dict[Digest, BlobRecord] = {}
+        failures: list[ModelHubError] = []
+        believed = self._believed(wanted) if level == "off" else {}
+        for digest in wanted:
+            try:
+                good[digest] = believed.get(digest) or self._vouch(digest, level, watch)
+            except (IntegrityError, ArtifactNotFound) as error:
+                failures.append(error)
+        if failures:
+            raise together(failures)
+        return good
+
+    def _believed(self, digests: Sequence[Digest]) -> Mapping[Digest, BlobRecord]:
+        records = self._ledger.find(digests)
+        return {key: one for key, one in records.items() if one.state is BlobState.PRESENT}
+
+    def _vouch(self, digest: Digest, level: Level, watch: Watch) -> BlobRecord:
+        """The record of a blob that is right: its copy, and at `full` what the bucket has too."""
+        with self._cache.pinned([digest]):
+            copy = self._good_copy(digest, level, watch)
+            if copy is None:
+                return self._fetch(digest, watch)
+            if level == "full":
+                self._check_bucket(copy, watch)
+            return copy
+
+    def _good_copy(self, digest: Digest, level: Level, watch: Watch) -> BlobRecord | None:
+        """The copy's record; `None` when there is none, or none that is right."""
+        if not self._local.find([digest]):
+            return None
+        try:
+            return self._local.verify([digest], level, on_bytes=watch.on_bytes, check=watch.check)[
+                digest
+            ]
+        except (IntegrityError, ArtifactNotFound):
+            return None  # it is in quarantine, and the bucket has another
+
+    def _check_bucket(self, copy: BlobRecord, watch: Watch) -> None:
+        """Read what the bucket has; a right copy replaces what is wrong or gone there."""
+        try:
+            self._bucket.check(copy.digest, watch)
+        except (IntegrityError, ArtifactNotFound):
+            self._publish(copy, watch.check)
+            _log.warning("bucket_repaired", extra={"hash": copy.digest})
+
+    def _fetch(self, digest: Digest, watch: Watch) -> BlobRecord:
+        """Copy a blob from the bucket.
+
+        Raises:
+            ArtifactNotFound: it is not there.
+            IntegrityError: it held other bytes, and is in quarantine now.
+        """
+        size = self._bucket.look(digest)
+        if size is None:
+            if self._ledger.find([digest]):
+                self._note(digest, 0, BlobState.MISSING)
+            raise self._bucket.absent(digest)
+        self._cache.make_room(size)
+        for _ in range(_ROUNDS):
+            try:
+                record = fill(
+                    self._local, digest, size, lambda a, b: self._bucket.read(digest, a, b), watch
+                )
+            except IntegrityError:
+                # What an earlier try left may have been wrong; what the bucket has is read alone.
+                self._check_or_note(digest, size, watch)
+                continue
+            if not self._ledger.find([digest]):
+                self._note(digest, size, BlobState.PRESENT)
+            return record
+        raise self._bucket.busy(digest)
+
+    def _check_or_note(self, digest: Digest, size: int, watch: Watch) -> None:
+        try:
+            self._bucket.check(digest, watch)
+        except IntegrityError:
+            self._note(digest, size, BlobState.QUARANTINED)
+            raise
+
+    def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
+        return self._local.stale(before, limit)
+
+    def recheck(
+        self, digest: Digest, *, on_bytes: OnBytes | None = None, check: Check | None = None
+    ) -> BlobRecord:
+        return self._local.recheck(digest, on_bytes=on_bytes, check=check)
+
+    # Folders
+
+    def link(
+        self,
+        vendor: str,
+        name: str,
+        commit: str,
+        files: Mapping[RepoPath, Digest],
+        *,
+        level: Level = "proof",
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> Snapshot:
+        watch = Watch.of(on_bytes, check)
+        wanted = tuple(dict.fromkeys(files.values()))
+        with self._cache.pinned(wanted):
+            for _ in range(_ROUNDS):
+                self._bring(wanted, watch)
+                try:
+                    self._complete(wanted, watch)
+                    return self._local.link(
+                        vendor, name, commit, files, level=level, on_bytes=on_bytes, check=check
+                    )
+                except (ArtifactNotFound, IntegrityError):
+                    continue  # a copy was wrong, or another process let it go: the bucket has one
+        raise self._bucket.busy(wanted[0])
+
+    def _bring(self, digests: Sequence[Digest], watch: Watch) -> None:
+        """Copy what is not in the cache."""
+        failures: list[ModelHubError] = []
+        here = self._local.find(digests)
+        for digest in digests:
+            if digest in here:
+                continue
+            try:
+                self._fetch(digest, watch)
+            except (IntegrityError, ArtifactNotFound) as error:
+                failures.append(error)
+        if failures:
+            raise together(failures)
+
+    def _complete(self, digests: Sequence[Digest], watch: Watch) -> None:
+        """Let the bucket have what only the cache has: a put that was cut short."""
+        recorded = self._believed(digests)
+        unsure = [digest for digest in digests if digest not in recorded]
+        copies, there = self._local.find(unsure), self._bucket.looks(unsure)
+        lacking = [digest for digest, copy in copies.items() if there.get(digest) != copy.size]
+        noted = [copy for digest, copy in copies.items() if digest not in lacking]
+        if noted:
+            self._publisher.note(noted, BlobState.PRESENT)
+        self._publisher.publish(list(self._local.verify(lacking).values()), watch)
+
+    # Out
+
+    def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
+        gone = self._local.remove(digest, lambda: self._remove(digest, confirm))
+        if gone:
+            self._cache.forget(digest)
+        return gone
+
+    def _remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
+        """Delete the object. Who recorded it meanwhile keeps it: their host has the bytes."""
+        if not confirm():
+            return False
+        size = self._bucket.look(digest)
+        self._bucket.remove(digest)
+        if confirm():
+            return True
+        if size is not None and self._bucket.look(digest) is None:
+            self._note(digest, size, BlobState.MISSING)
+        return False
+
+    def remove_snapshot(self, path: str) -> bool:
+        return self._local.remove_snapshot(path)
+
+    def parts(self) -> tuple[Unfinished, ...]:
+        return self._local.parts()
+
+    def inventory(self) -> Inventory:
+        """The bucket's blobs; all else is what lies on this host."""
+        now = datetime.fromtimestamp(self._clock() / 1e9, UTC)
+        return replace(self._local.inventory(), blobs=self._bucket.lying(now))
+
+    def discard(self, path: str, *, older_than: float) -> bool:
+        return self._local.discard(path, older_than=older_than)
+
+    def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
+        """As everywhere; uploads below the prefix that never ended are given up too."""
+        before = datetime.fromtimestamp(self._clock() / 1e9 - older_than, UTC)
+        swept = self._local.sweep(older_than, parts_older_than=parts_older_than)
+        return swept + self._bucket.abort_stale(before)
+
+    def close(self) -> None:
+        self._local.close()
+        self._copies.close()
+        self._bucket.objects.close()
