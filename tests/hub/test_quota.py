@@ -90,6 +90,20 @@ def test_what_is_loaded_is_never_evicted(make_hub, database_url, twin, total):
     assert hub.verify(MODEL).ok
 
 
+def test_what_is_pinned_is_never_evicted(make_hub, database_url, total):
+    hub = make_hub(database=database_url)
+    hub.pull(f"{MODEL}:q8_0")
+    assert hub.pin(MODEL).pinned
+    assert f"{MODEL} (pinned)" in str(hub.store.usage())
+    before, full = blobs(hub), make_hub(database=database_url, store_quota=total - 100_000)
+    with pytest.raises(StoreFull):
+        full.pull(f"{MODEL}:q4_0")
+    assert before <= blobs(hub)
+    assert not full.unpin(MODEL).pinned
+    assert full.pull(f"{MODEL}:q4_0").fetched_bytes > 0
+    assert not before <= blobs(hub)
+
+
 def test_what_can_never_fit_evicts_nothing(make_hub, database_url, twin):
     free = make_hub(database=database_url)
     free.pull(f"{MODEL}:q8_0")

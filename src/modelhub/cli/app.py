@@ -26,7 +26,7 @@ from modelhub.cli.options import (
 from modelhub.cli.recipes import recipes
 from modelhub.cli.remove import forget, purge
 from modelhub.cli.search import search
-from modelhub.cli.space import du, gc
+from modelhub.cli.space import du, gc, pin, unpin
 from modelhub.cli.store import store as store_commands
 from modelhub.errors import ModelHubError
 
@@ -262,6 +262,8 @@ app.command()(forget)
 app.command()(purge)
 app.command()(du)
 app.command()(gc)
+app.command()(pin)
+app.command()(unpin)
 app.command()(worker)
 
 

@@ -21,6 +21,21 @@ def du(
         render.fact(hub.store.usage(model), as_json=as_json)
 
 
+Repo = Annotated[str, typer.Argument(metavar="REPO", help="[vendor/]name, or a folder or file.")]
+
+
+def pin(repo: Repo, as_json: AsJson = False) -> None:
+    """Never evict a repository's files to make room for others."""
+    with common.hub() as hub:
+        render.fact(hub.pin(repo), as_json=as_json)
+
+
+def unpin(repo: Repo, as_json: AsJson = False) -> None:
+    """Let a repository's files make room for others again."""
+    with common.hub() as hub:
+        render.fact(hub.unpin(repo), as_json=as_json)
+
+
 def gc(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would go, and why.")

@@ -55,7 +55,7 @@ class RepoId(Fact):
 
 
 class RepoRecord(Fact):
-    """A registered repository. `git_head` is the commit of the default branch when last synced;
+    """A registered repository; one that is `pinned` makes no room for others in a store with a quota. `git_head` is the commit of the default branch when last synced;
     `updated_at` is when anything that is known of it changed last, also by what it builds on.
     """
 
@@ -70,6 +70,7 @@ class RepoRecord(Fact):
     preferred_format: str | None = None
     preferred_precision: str | None = None
     quantization_targets: tuple[str, ...] = ()
+    pinned: bool = False
     created_at: datetime
     updated_at: datetime | None = None
     last_synced_at: datetime | None = None

@@ -120,6 +120,17 @@ class Resolver:
             raise self._unknown(ref, "is not known here", "`modelhub ls` lists what is.")
         return record
 
+    def pin(self, ref: ModelRef, pinned: bool) -> RepoRecord:
+        """Say of a registered repository whether it may make room for others.
+
+        Raises:
+            RepositoryNotFound, AmbiguousReference
+        """
+        record = self.registered(ref)
+        with self.registry.begin() as tx:
+            tx.repos.pin(record.id, pinned)
+        return self.registered(ref)
+
     def find(self, ref: ModelRef, *, forgotten: bool = False) -> RepoRecord | None:
         """The registered repository that `ref` names, if any; with `forgotten` one that was forgotten.
 

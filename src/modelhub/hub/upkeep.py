@@ -1,6 +1,6 @@
 """What a Hub does with what it has: prove it, let its code run, forget it, delete it."""
 
-from modelhub.facts import CodeApproval, Forgotten, Removal, Verification
+from modelhub.facts import CodeApproval, Forgotten, Removal, RepoRecord, Verification
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
 from modelhub.hub.how import Model, Shown
@@ -72,6 +72,24 @@ class Upkeep:
         """
         with self._calls.serve():
             return self._serving.revoke_code(self._resolver.known(ModelRef.parse(model)))
+
+    def pin(self, model: Model) -> RepoRecord:
+        """Never evict a repository's files to make room for others; see `store_quota`. Asks nobody.
+
+        Raises:
+            RepositoryNotFound: for what is not known here.
+        """
+        with self._calls.serve():
+            return self._resolver.pin(ModelRef.parse(model), True)
+
+    def unpin(self, model: Model) -> RepoRecord:
+        """Take `pin` back.
+
+        Raises:
+            RepositoryNotFound: for what is not known here.
+        """
+        with self._calls.serve():
+            return self._resolver.pin(ModelRef.parse(model), False)
 
     def forget(self, model: Model) -> Forgotten:
         """Take a repository out of every list; what the store has of it stays. Asks nobody.

@@ -82,6 +82,7 @@ def _repo(
         repo=record.repo.id,
         source=record.repo.source,
         forgotten=forgotten,
+        pinned=record.pinned,
         files=len(sizes),
         bytes=sum(sizes.values()),
         own=sum(size for number, size in sizes.items() if counts[number] == 1),

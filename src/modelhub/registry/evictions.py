@@ -47,7 +47,7 @@ class Evictions:
         self._session = session
 
     def candidates(self, store: StoreKey) -> tuple[Evictable, ...]:
-        """Those that nobody holds, the least recently used first."""
+        """Those that nobody holds and that are not pinned, the least recently used first."""
         used = func.coalesce(ArtifactLocationRow.last_accessed_at, ArtifactLocationRow.created_at)
         rows = (
             _linked(
@@ -59,7 +59,7 @@ class Evictions:
                     used,
                 )
             )
-            .where(*_here(store), ~held(now(self._session)))
+            .where(*_here(store), RepoRow.pinned.is_(False), ~held(now(self._session)))
             .order_by(RepoRow.id)
         )
         found: dict[int, Evictable] = {}
@@ -89,7 +89,10 @@ class Evictions:
         """
         self._session.execute(select(RepoRow.id).where(RepoRow.id == repo).with_for_update())
         mine = _linked(select(ArtifactRow.id, ArtifactRow.hash_sha256)).where(
-            *_here(store), RepoRow.id == repo, ~held(now(self._session))
+            *_here(store),
+            RepoRow.id == repo,
+            RepoRow.pinned.is_(False),
+            ~held(now(self._session)),
         )
         large = {int(row[0]): str(row[1]) for row in self._session.execute(mine.distinct())}
         if not large:

@@ -144,6 +144,14 @@ class Repos:
         if row.model_repo_name != repo.id:
             self._update(record_id, **_spelling(repo))
 
+    def pin(self, record_id: int, pinned: bool) -> None:
+        """Say whether it may make room for others.
+
+        Raises:
+            RepositoryNotFound
+        """
+        self._update(record_id, pinned=pinned)
+
     def forget(self, record_id: int) -> None:
         """Take it out of every list. What is known of it stays, for when it comes back.
 
@@ -227,6 +235,7 @@ _RECORD = (
     RepoRow.preferred_format,
     RepoRow.preferred_precision,
     RepoRow.quantization_targets,
+    RepoRow.pinned,
     RepoRow.created_at,
     RepoRow.updated_at,
     RepoRow.last_synced_at,
@@ -271,6 +280,7 @@ def _record(row: RepoRow | SqlRow[*tuple[Any, ...]]) -> RepoRecord:
         preferred_format=row.preferred_format,
         preferred_precision=row.preferred_precision,
         quantization_targets=tuple(row.quantization_targets),
+        pinned=row.pinned,
         created_at=row.created_at,
         updated_at=row.updated_at,
         last_synced_at=row.last_synced_at,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from modelhub.facts import FileKind, SyncStatus
@@ -59,6 +59,7 @@ class RepoRow(Row):
     preferred_format: Mapped[str | None]
     preferred_precision: Mapped[str | None]
     quantization_targets: Mapped[JsonList]
+    pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     sync_status: Mapped[State] = mapped_column(default=SyncStatus.INIT)
     sync_error: Mapped[JsonDoc | None] = mapped_column(default=None)
     details: Mapped[JsonDoc] = mapped_column("metadata")
