@@ -32,3 +32,17 @@ def test_scrub_reads_all_and_tells_of_damage(run, blobs):
     status, out, err = run("store", "scrub", "--rate", "fast")
     assert (status, out) == (1, "")
     assert "rate: 'fast' is no size" in err
+
+
+def test_check_compares_and_repairs(run, blobs):
+    status, out, _ = run("store", "check", "--deep")
+    assert (status, "nothing is wrong" in out) == (0, True)
+    max(blobs, key=lambda path: path.stat().st_size).unlink()
+    status, out, _ = run("store", "check")
+    assert status == 1
+    assert "missing" in out
+    status, out, _ = run("store", "check", "--repair", "--json")
+    assert status == 0
+    assert json.loads(out)["faults"][0]["kind"] == "missing"
+    assert run("pull", f"{MODEL}:q4_0")[0] == 0
+    assert run("store", "check")[0] == 0

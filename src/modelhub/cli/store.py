@@ -32,3 +32,19 @@ def scrub(
     render.fact(found, as_json=as_json)
     if not found.ok:
         raise typer.Exit(1)
+
+
+@store.command()
+def check(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Bring database and folder together again.")
+    ] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Hash every blob, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the store's folder with the database; exits 1 when something is wrong and left so."""
+    with common.hub() as hub:
+        found = hub.store.check(repair=repair, deep=deep)
+    render.fact(found, as_json=as_json)
+    if not found.ok:
+        raise typer.Exit(1)

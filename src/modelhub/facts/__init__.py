@@ -44,6 +44,7 @@ from modelhub.facts.repo import (
 from modelhub.facts.scrub import DamagedBlob, Scrub, UnreadBlob
 from modelhub.facts.sharing import SharedFile, Sharing
 from modelhub.facts.snapshot import Snapshot, SnapshotFile
+from modelhub.facts.stock import FaultKind, StoreCheck, StoreFault
 from modelhub.facts.usage import ComponentUsage, RepoUsage, Usage
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
 
@@ -63,6 +64,7 @@ __all__ = [
     "Device",
     "Evidence",
     "Fact",
+    "FaultKind",
     "FileKind",
     "FileState",
     "Forgotten",
@@ -108,6 +110,8 @@ __all__ = [
     "Snapshot",
     "SnapshotFile",
     "Spared",
+    "StoreCheck",
+    "StoreFault",
     "StoredFile",
     "SummedFact",
     "SyncStatus",

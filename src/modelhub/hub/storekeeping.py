@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelhub.facts import Collection, JobKind, JsonDict, Scrub, Usage
+from modelhub.facts import Collection, JobKind, JsonDict, Scrub, StoreCheck, Usage
 from modelhub.hub.calls import Calls
+from modelhub.hub.checking import Checker
 from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
 from modelhub.hub.how import Model, Shown
 from modelhub.hub.scrubbing import Scrubber, ScrubOrder
@@ -26,6 +27,7 @@ class StoreKeeping:
     _scrubber: Scrubber
     _collector: Collector
     _accountant: Accountant
+    _checker: Checker
     _progress: Shown = None
 
     def scrub(
@@ -116,3 +118,26 @@ class StoreKeeping:
                 on_progress=show,
             )
         return Collection.model_validate(output)
+
+    def check(
+        self,
+        *,
+        repair: bool = False,
+        deep: bool = False,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> StoreCheck:
+        """Compare the store's folder with the database: blobs, snapshots and block tables. Opens no socket.
+
+        With `repair` the two are brought together: what is gone is noted, so that the next pull fetches it;
+        what nobody knew is hashed and noted; what turns out wrong is moved aside; snapshots are linked
+        again. Nothing is deleted but checksums of blobs that are gone, and what dead writers left in `tmp`.
+        `deep` hashes every blob.
+
+        Raises:
+            StoreUnavailable: the store is no folder of this host, or cannot be read.
+            Cancelled, DeadlineExceeded
+        """
+        shown = self._progress if progress is None else progress
+        with self._calls.serve(timeout) as call, reporter(shown) as show:
+            return self._checker.check(call, show, repair=repair, deep=deep)

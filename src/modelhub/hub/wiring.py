@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
+from modelhub.hub.checking import Checker
 from modelhub.hub.code import CodeGate
 from modelhub.hub.collecting import Collector
 from modelhub.hub.fetching import Fetching
@@ -122,6 +123,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
             scrubber,
             Collector(registry, jobs, store, ledger.key, book, holds),
             Accountant(registry, resolver, store, ledger.key, settings.store_quota),
+            Checker(registry, store, ledger, ledger.key, holds),
             progress,
         ),
     )

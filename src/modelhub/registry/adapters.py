@@ -46,6 +46,12 @@ class StoreLedger:
                 found |= self._find(tx.session, batch)
         return found
 
+    def everything(self) -> Sequence[BlobRecord]:
+        """The records of all blobs that are here or were once, with this host's proofs."""
+        query = self._mine().where(ArtifactLocationRow.state.in_(_STATES))
+        with self._registry.read() as tx:
+            return tuple(map(_fact, tx.session.execute(query.order_by(ArtifactRow.hash_sha256))))
+
     def stale(self, before: datetime, limit: int) -> Sequence[BlobRecord]:
         """Present blobs that this host has not hashed since `before`, the longest ago first."""
         hashed = ArtifactProofRow.verified_at

@@ -88,6 +88,21 @@ class Snapshots:
         snapshot_id, path, repo = row
         return SnapshotRecord(repo=repo, commit=commit, path=path, files=self._files(snapshot_id))
 
+    def all(self, *, store: StoreKey) -> tuple[SnapshotRecord, ...]:
+        """Every folder of a store, with its files."""
+        found = (
+            select(SnapshotRow.id, SnapshotRow.path, RepoRow.model_repo_name, RevisionRow.commit_hash)
+            .join(RevisionRow, SnapshotRow.revision_id == RevisionRow.id)
+            .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
+            .join(StoreRow, SnapshotRow.store_id == StoreRow.id)
+            .where(StoreRow.uri == store.uri, StoreRow.host == store.host)
+            .order_by(SnapshotRow.path)
+        )
+        return tuple(
+            SnapshotRecord(repo=repo, commit=commit, path=path, files=self._files(number))
+            for number, path, repo, commit in self._session.execute(found).all()
+        )
+
     def _snapshot(self, record_id: int, commit: str, path: str, store: StoreKey) -> int:
         revision = (
             select(RevisionRow.id)

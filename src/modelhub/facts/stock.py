@@ -1,0 +1,77 @@
+"""What comparing a store's folder with the database has shown."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from pydantic import computed_field
+
+from modelhub.facts.base import Fact, SummedFact, human_bytes, table
+
+
+class FaultKind(StrEnum):
+    """What is wrong with something in a store."""
+
+    MISSING = "missing"
+    UNKNOWN = "unknown"
+    DAMAGED = "damaged"
+    UNREAD = "unread"
+    WRITABLE = "writable"
+    UNLINKED = "unlinked"
+    STRANGE = "strange"
+    DOOMED = "doomed"
+    TABLE = "table"
+
+
+class StoreFault(Fact):
+    """One thing that is not as it should be: `path` below the store's root, why, and what was done about it.
+
+    `left` tells whether it still is so.
+    """
+
+    kind: FaultKind
+    path: str
+    reason: str
+    done: str | None = None
+    left: bool = True
+
+
+class StoreCheck(SummedFact):
+    """How a store's folder and the database go together.
+
+    `blobs`, with their `bytes`, and `files`, of snapshots, count what was looked at; `hashed` how many blobs
+    were read whole.
+    """
+
+    store: str
+    blobs: int
+    bytes: int
+    files: int
+    hashed: int
+    faults: tuple[StoreFault, ...] = ()
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left that is wrong."""
+        return not self.left
+
+    @property
+    def left(self) -> tuple[StoreFault, ...]:
+        """What is still wrong."""
+        return tuple(fault for fault in self.faults if fault.left)
+
+    def _brief(self) -> Iterable[tuple[str, Any]]:
+        counts = {"blobs": self.blobs, "files": self.files, "hashed": self.hashed}
+        return (counts | {"faults": len(self.faults), "left": len(self.left)}).items()
+
+    def __str__(self) -> str:
+        looked = f"{self.blobs:,} blobs ({human_bytes(self.bytes)}), {self.files:,} files in snapshots"
+        lines = [f"{self.store}: {looked}, {self.hashed:,} hashed: {self._verdict()}"]
+        rows = [(one.kind, one.path, one.reason, one.done or "") for one in self.faults]
+        return "\n".join([*lines, table(("", "where", "why", "done"), rows)] if rows else lines)
+
+    def _verdict(self) -> str:
+        if not self.faults:
+            return "nothing is wrong"
+        return f"{len(self.faults)} faults, {len(self.left)} left"
