@@ -22,6 +22,7 @@ from modelhub.errors import ArtifactNotFound, Cancelled, IntegrityError, Invalid
 from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.base import Store
+from modelhub.store.blocks import BLOCK
 from modelhub.store.intake import Expected
 
 COMMIT = "c0ffee" * 6 + "c0de"
@@ -186,6 +187,49 @@ class StoreContract(ABC):
         assert self.visible(store) == {Digest.of(data)}
         assert self.raw(store, Digest.of(data)) == data
         assert store.verify([Digest.of(data)])
+
+    # receive and batch
+
+    def test_a_blob_arrives_in_ranges(self, store: Store) -> None:
+        data = pattern(BLOCK + 999)
+        with store.receive(promise(data)) as part:
+            assert (part.size, part.record, part.missing) == (len(data), None, ((0, len(data)),))
+            part.write(BLOCK, memoryview(data)[BLOCK:])
+            assert self.visible(store) == set()
+            part.write(0, memoryview(data)[:BLOCK])
+            record = part.finish(lambda: None)
+        assert self.raw(store, record.digest) == data
+        with store.receive(promise(data)) as part:
+            assert part.missing == ()
+            assert part.record == record
+
+    def test_an_interruption_keeps_whole_blocks(self, store: Store) -> None:
+        data = pattern(BLOCK + 999)
+        with store.receive(promise(data)) as part:
+            part.write(0, memoryview(data)[: BLOCK + 10])
+        with store.receive(promise(data)) as part:
+            assert part.missing == ((BLOCK, len(data)),)
+            part.write(BLOCK, memoryview(data)[BLOCK:])
+            record = part.finish(lambda: None)
+        assert self.raw(store, record.digest) == data
+
+    def test_other_bytes_in_ranges_are_refused(self, store: Store) -> None:
+        data = pattern(70_000)
+        with store.receive(promise(data)) as part:
+            part.write(0, memoryview(data[::-1]))
+            with pytest.raises(IntegrityError):
+                part.finish(lambda: None)
+        assert self.visible(store) == set()
+
+    def test_many_files_come_together(self, store: Store) -> None:
+        files = [pattern(100 + number, number) for number in range(70)]
+        with store.batch() as batch, ThreadPoolExecutor(4) as pool:
+            digests = list(
+                pool.map(lambda data: batch.put(io.BytesIO(data), expect=promise(data)), files)
+            )
+        assert set(batch.records) == set(digests) == self.visible(store)
+        for digest, data in zip(digests, files, strict=True):
+            assert self.raw(store, digest) == data
 
     # find, read
 
