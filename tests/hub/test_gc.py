@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, select, update
 
-from modelhub.errors import InvalidInput
+from modelhub.errors import InvalidInput, StoreUnavailable
 from modelhub.facts import Collection, GarbageKind, JobKind, JobStatus
 from modelhub.jobs import Holds
 from modelhub.registry.tables import ArtifactLocationRow, LeaseRow
+from modelhub.store.local import LocalStore
 
 from .conftest import MODEL
 from .test_purge import Q4, Q8, blobs, digests, folders, store, twin
@@ -210,6 +211,22 @@ def test_a_mark_that_was_left_on_bytes_which_somebody_needs_is_taken_back(hub):
     with hub._registry.read() as tx:
         assert set(tx.garbage.known(hub.store._collector.place).values()) == {"present"}
     assert hub.verify(MODEL).ok
+
+
+def test_a_purge_that_was_cut_short_is_ended_by_a_collection(make_hub, database_url, twin, monkeypatch):
+    hub = make_hub(database=database_url)
+    hub.pull(f"{MODEL}:q8_0")
+    kept = hub.pull(f"{twin}:q8_0")
+    with monkeypatch.context() as patch:
+        for name in ("remove_snapshot", "remove"):
+            patch.setattr(LocalStore, name, lambda *_: (_ for _ in ()).throw(StoreUnavailable("cut")))
+        with pytest.raises(StoreUnavailable):
+            hub.purge(MODEL)
+    assert ("zoo", "tiny-chat-GGUF") in folders(hub)
+    done = hub.store.gc(grace=0)
+    assert {one.reason for one in done.items} == {"its deletion was cut short", "no repository has it"}
+    assert blobs(hub) == set(digests(kept).values())
+    assert folders(hub) == [("other", "twin")]
 
 
 def test_no_time_is_refused(hub):

@@ -560,6 +560,23 @@ def test_an_adapter_is_pulled_offline_after_its_base_is_purged(make_hub, serve):
         assert not pulled.path.exists()
 
 
+def test_what_is_lent_of_a_purged_base_is_no_garbage_until_the_adapter_goes(make_hub, serve):
+    with make_hub() as hub:
+        serve(BASE, base_files())
+        serve(ADAPTER, adapter_files())
+        hub.pull(f"{ADAPTER}:bf16")
+        hub.purge(BASE)
+    with make_hub(offline=True) as hub:
+        lent = hub.pull(f"{ADAPTER}:bf16").others[0].path
+        assert hub.store.gc(grace=0, orphans=0).items == ()
+        assert (lent / "model.safetensors").read_bytes() == weights()
+        hub.purge(ADAPTER)
+        lent.mkdir(parents=True)  # as a link leaves it that was killed, or came too late
+        done = hub.store.gc(grace=0, orphans=0)
+        assert [item.path for item in done.items] == [f"snapshots/{BASE}/{lent.name}"]
+        assert not lent.exists()
+
+
 def test_a_file_of_a_purged_base_that_is_lost_is_asked_for_again(make_hub, serve):
     with make_hub() as hub:
         serve(BASE, base_files())
