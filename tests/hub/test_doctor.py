@@ -31,6 +31,7 @@ def test_all_is_well(tmp_path):
     assert {subject: found.ok for subject, found in findings(checkup).items()} == {
         "database": True,
         "store": True,
+        "links": True,
         "runtimes": True,
     }
     assert checkup == Checkup.model_validate_json(checkup.model_dump_json())

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from modelhub.errors import IntegrityError, InvalidInput, Offline
+from modelhub.store.blocks import BLOCK
 from modelhub.store.fsops import FsOps
+from modelhub.store.testing import pattern
 from tests.store.hands import flip, names
 from tests.zoo.repos import chat_answers
 
@@ -191,3 +193,31 @@ def test_off_reads_nothing_although_no_proof_holds(make_hub, pulled):
     assert not [one for one in seen if one.stage == "verify" and one.done >= path.stat().st_size]
     make_hub().pull(f"{MODEL}:q8_0", progress=seen.append)
     assert [one for one in seen if one.stage == "verify" and one.done >= path.stat().st_size]
+
+
+@pytest.fixture
+def large(server, zoo_gguf, tmp_path):
+    """A repository whose file has five blocks and a half."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    shutil.copy(zoo_gguf / CARD, folder)
+    data = (zoo_gguf / Q8).read_bytes()
+    (folder / Q8).write_bytes(data + pattern(44_000_000 - len(data)))
+    server.add("zoo/large-GGUF", folder)
+    return folder / Q8
+
+
+def test_of_a_large_file_only_the_damaged_block_is_fetched(hub, server, large, caplog):
+    caplog.set_level(logging.INFO)
+    folder = hub.pull("zoo/large-GGUF:q8_0").path
+    flip(blob(folder), 20_000_000)
+    server.reset_counts()
+    hub.pull("zoo/large-GGUF:q8_0")
+    assert (folder / Q8).read_bytes() == large.read_bytes()
+    assert 0 < server.bytes_sent(Q8) <= BLOCK
+    assert len(events(caplog, "artifact_damaged")) == len(events(caplog, "artifact_repaired")) == 1
+    os.truncate(blob(folder), 30_000_000)
+    server.reset_counts()
+    hub.pull("zoo/large-GGUF:q8_0")
+    assert (folder / Q8).read_bytes() == large.read_bytes()
+    assert server.bytes_sent(Q8) <= 44_000_000 - 3 * BLOCK

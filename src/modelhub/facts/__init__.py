@@ -7,6 +7,7 @@ Each is a pydantic model: checked when made, equal by value, JSON by `model_dump
 from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
+from modelhub.facts.capabilities import StoreCapabilities
 from modelhub.facts.code import CodeApproval, CodeFile
 from modelhub.facts.collection import Collected, Collection, GarbageKind, Spared
 from modelhub.facts.device import Device
@@ -110,6 +111,7 @@ __all__ = [
     "Snapshot",
     "SnapshotFile",
     "Spared",
+    "StoreCapabilities",
     "StoreCheck",
     "StoreFault",
     "StoredFile",

@@ -195,6 +195,9 @@ def _places(settings: Settings) -> list[Finding]:
         store = _looked("store", lambda: Store.open(settings.store, ledger), found)
         if store is not None:
             found.append(_good("store", f"{store.root} can be written"))
+            can = _looked("links", lambda: store.capabilities, found)
+            if can is not None:
+                found.append(_good("links", str(can)))
             store.close()
     finally:
         registry.close()

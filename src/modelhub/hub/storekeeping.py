@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelhub.facts import Collection, JobKind, JsonDict, Scrub, StoreCheck, Usage
+from modelhub.facts import Collection, JobKind, JsonDict, Scrub, StoreCapabilities, StoreCheck, Usage
 from modelhub.hub.calls import Calls
 from modelhub.hub.checking import Checker
 from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
@@ -29,6 +29,12 @@ class StoreKeeping:
     _accountant: Accountant
     _checker: Checker
     _progress: Shown = None
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        """Which links and locks the file system under the store has, found out by trying."""
+        with self._calls.serve():
+            return self._store.capabilities
 
     def scrub(
         self,

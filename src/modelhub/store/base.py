@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from modelhub.errors import IntegrityError, ModelHubError, StoreFull, StoreUnavailable
-from modelhub.facts import BlobRecord, Snapshot
+from modelhub.facts import BlobRecord, Snapshot, StoreCapabilities
 from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
@@ -83,6 +83,15 @@ class Store(ABC):
     @abstractmethod
     def uri(self) -> str:
         """Where the store is, as `scheme://…`."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> StoreCapabilities:
+        """What its file system can do, tried at the first question.
+
+        Raises:
+            StoreFull, StoreUnavailable
+        """
 
     @abstractmethod
     def free(self) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
-from modelhub.facts import BlobRecord, BlobState, Snapshot
+from modelhub.facts import BlobRecord, BlobState, Snapshot, StoreCapabilities
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
 from modelhub.store.base import DAY, WEEK, Store, together
@@ -76,6 +76,10 @@ class LocalStore(Store, schemes=("", "file")):
     @property
     def uri(self) -> str:
         return self.root.as_uri()
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        return self._snapshots.capabilities
 
     def free(self) -> int | None:
         return self._folders.free()

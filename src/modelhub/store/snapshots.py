@@ -1,36 +1,24 @@
 """Snapshot folders: every file appears whole, or not at all."""
 
-import errno
 import hashlib
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from os import stat_result
 
 from modelhub.errors import StoreUnavailable
-from modelhub.facts import Proof, SnapshotFile
+from modelhub.facts import Proof, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout, proof
 from modelhub.store.blobs import Blobs
+from modelhub.store.capabilities import CANNOT, links, probe
 from modelhub.store.folders import Folders, open_folder, unique
 from modelhub.store.fsops import CREATE, READ, Watch, discard, opened, pwrite_all
 from modelhub.store.intake import CHUNK, sha256_of
 from modelhub.store.layout import LinkMode
 from modelhub.store.levels import Level
-
-# What a file system says that lacks a kind of link, or lacks it between these two places.
-_CANNOT = frozenset(
-    {
-        errno.EXDEV,
-        errno.EPERM,
-        errno.EMLINK,
-        errno.EOPNOTSUPP,
-        errno.ENOSYS,
-        errno.ENOTTY,
-        errno.EINVAL,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +44,11 @@ class Snapshots:
         self._blobs = blobs
         # Large copies that this process has hashed, by device and inode.
         self._copies: dict[tuple[int, int], tuple[Proof, Digest]] = {}
+
+    @cached_property
+    def capabilities(self) -> StoreCapabilities:
+        """What links the file system can make."""
+        return probe(self._folders)
 
     def build(
         self,
@@ -160,11 +153,12 @@ class Snapshots:
     # Making it
 
     def _make(self, fd: int, file: _Wanted, watch: Watch) -> LinkMode:
-        for way in file.ways[:-1]:
+        can = links(self.capabilities)
+        for way in (way for way in file.ways[:-1] if way in can):
             try:
                 self._make_as(way, fd, file, watch)
             except OSError as error:
-                if error.errno not in _CANNOT:
+                if error.errno not in CANNOT:
                     raise
             else:
                 return way
