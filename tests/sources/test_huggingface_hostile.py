@@ -108,6 +108,7 @@ def test_tree_that_is_none(transport, page):
     [
         {"size": -1},
         {"size": 1 << 62},
+        {"size": (1 << 40) + 1},
         {"size": 1.5},
         {"size": "3"},
         {"size": True},
@@ -207,10 +208,20 @@ def test_too_many_entries(transport, monkeypatch):
     pages = [[FILE | {"path": f"{n}{m}"} for m in range(3)] for n in range(4)]
     with (
         hub_of(pages=pages) as server,
-        pytest.raises(SourceError, match="more than 5 entries"),
+        pytest.raises(SourceError, match="more than 5 files and folders"),
     ):
         describe(server, transport)
     assert len([seen for seen in server.seen if "/tree/" in seen.target]) == 2
+
+
+def test_a_million_entries_stop_at_the_limit(transport):
+    """Of 10^6 files no more than the pages up to the limit are asked for."""
+    page = [FILE | {"path": f"{n}"} for n in range(10_000)]
+    pages = [[entry | {"path": f"{number}/{entry['path']}"} for entry in page] for number in range(11)]
+    pages += [[]] * 89
+    with hub_of(pages=pages) as server, pytest.raises(SourceError, match="more than 100,000 files"):
+        describe(server, transport)
+    assert len([seen for seen in server.seen if "/tree/" in seen.target]) == 11
 
 
 def test_tree_that_is_too_long(transport, monkeypatch):

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,7 @@ from modelhub.errors import (
     AccessDenied,
     FileNotInRepository,
     InvalidReference,
+    ModelHubError,
     RepositoryNotFound,
     RevisionNotFound,
     SourceError,
@@ -240,6 +242,65 @@ def test_file_swapped_for_a_link_after_the_listing(model, tmp_path):
     (model / "m.gguf").symlink_to(secret)
     with pytest.raises(UnsafePath, match="leads out"):
         source.read(listing, listing.by_path["m.gguf"], 0, 1)
+
+
+def test_a_file_that_turns_into_a_link_and_back_gives_no_other_bytes(model, tmp_path, rounds):
+    source = LocalSource()
+    secret, plain, place = tmp_path / "secret", tmp_path / "plain", model / "m.gguf"
+    secret.write_bytes(b"s" * place.stat().st_size)
+    plain.write_bytes(place.read_bytes())
+    status = place.stat()
+    for file in (secret, plain):
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    listing = describe(model, source)
+    over = threading.Event()
+    swapper = threading.Thread(target=_swap, args=(place, plain, secret, over))
+    swapper.start()
+    refused = 0
+    try:
+        for _ in range(rounds(500, 10_000)):
+            try:
+                found = source.read(listing, listing.by_path["m.gguf"], 0, 256)
+                assert found == plain.read_bytes()
+            except ModelHubError:
+                refused += 1
+    finally:
+        over.set()
+        swapper.join()
+    assert refused < rounds(500, 10_000)  # the file itself was read, too
+
+
+def _swap(place, plain, secret, over):
+    """The regular file and a link out of its folder take turns under one name."""
+    other = place.with_name(".other")
+    while not over.is_set():
+        other.symlink_to(secret)
+        other.replace(place)
+        os.link(plain, other)
+        other.replace(place)
+        other.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("owner", ["everybody", "stranger"])
+def test_a_hard_link_in_a_folder_of_strangers(model, tmp_path, owner):
+    """Who may write there could have planted it: it may be a file that only we can read."""
+    source = LocalSource()
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(256))
+    (model / "sub" / "planted.gguf").hardlink_to(secret)
+    listing = describe(model, source)
+    planted = listing.by_path["sub/planted.gguf"]
+    assert source.read(listing, planted, 0, 1) == b"\0"  # in a folder of our own it is our own doing
+    if owner == "everybody":
+        (model / "sub").chmod(0o777)
+    elif os.geteuid() == 0:
+        os.chown(model / "sub", 12345, 12345)
+    else:
+        pytest.skip("only root can give a folder away")
+    with pytest.raises(UnsafePath, match="hard link in a folder that others may write to"):
+        source.read(listing, planted, 0, 1)
+    secret.unlink()
+    assert source.read(listing, planted, 0, 1) == b"\0"  # the only name that the file has
 
 
 def test_folder_swapped_for_a_link_after_the_listing(model, tmp_path):

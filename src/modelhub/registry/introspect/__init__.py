@@ -69,11 +69,29 @@ __all__ = [
     "sisters_wanted",
 ]
 
-READER = 10
+READER = 11
 """Raised whenever the same repository would be read otherwise: its commits are then read again."""
 
 MAX_DAMAGED = 20
 """Of how many damaged weight files is told."""
+
+ARCHIVES = (
+    ".7z",
+    ".bz2",
+    ".gz",
+    ".keras",
+    ".lz4",
+    ".mar",
+    ".nemo",
+    ".rar",
+    ".tar",
+    ".tgz",
+    ".txz",
+    ".xz",
+    ".zip",
+    ".zst",
+)
+"""Names of archives and of compressed files. What NumPy and PyTorch keep in zip files is weights."""
 
 FAMILIES: tuple[Family, ...] = (
     DiffusersFamily(),
@@ -143,6 +161,7 @@ def introspect(
         *card_warnings(listing, metadata),
         *license_warnings(whole.evidence, models),
         *_damage(metadata),
+        *_archives(listing),
         *whole.warnings,
     )
     return Findings(models, whole.evidence, tuple(dict.fromkeys(warnings)))
@@ -228,6 +247,17 @@ def _pickles(listing: RepoListing) -> Iterator[RepoWarning]:
     if first:
         text = f"{first} may be a pickle, which can run code when it is loaded. {PICKLES_ARE}"
         yield RepoWarning(code="format.pickle", text=text)
+
+
+def _archives(listing: RepoListing) -> Iterator[RepoWarning]:
+    """Weights may be in them: in names that lead out of a folder, or a thousand times their size."""
+    found = [file.path for file in listing.files if file.path.lower().endswith(ARCHIVES)]
+    if found:
+        some = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
+        text = (
+            f"{some}: archives, of which modelhub unpacks none. What is in them is none of any model's."
+        )
+        yield RepoWarning(code="format.archive", text=text)
 
 
 def _suffixes(listing: RepoListing) -> Iterator[str]:

@@ -37,6 +37,7 @@ from modelhub.sources.huggingface.tree import (
     page_files,
     parse_json,
     ref_names,
+    too_many,
     unusable,
 )
 from modelhub.sources.names import nearest
@@ -213,7 +214,8 @@ class HuggingFaceSource(Source):
             found += files
             count, size = count + entries, size + len(page.body)
             if count > MAX_ENTRIES or size > _MAX_TREE:
-                raise unusable(what, f"it has more than {MAX_ENTRIES:,} entries or {_MAX_TREE:,} bytes")
+                limits = f"more than {MAX_ENTRIES:,} files and folders, or {_MAX_TREE:,} bytes of names"
+                raise too_many(what, f"its tree has {limits}")
             if page.next is None:
                 return checked_files(found)
             if page.next in seen or len(seen) >= _MAX_PAGES:

@@ -14,7 +14,7 @@ from modelhub.facts import RepoFile
 from modelhub.refs import Digest, RepoPath, check_tree
 
 MAX_ENTRIES = 100_000
-MAX_SIZE = 1 << 53  # bytes
+MAX_SIZE = 1 << 40  # bytes; the hub takes files of 500 GB at most
 # Of one page, counted before it is parsed: what JSON holds costs far more memory than its text. An
 # entry has at most two objects and eight commas, and a name may have some more of either.
 _MAX_CONTAINERS = 2 * MAX_ENTRIES
@@ -81,6 +81,15 @@ def unusable(what: str, problem: str) -> SourceError:
     return SourceError(
         f"unusable answer from {what}: {problem}",
         hint="Is this address a Hugging Face hub, or a mirror of one?",
+    )
+
+
+def too_many(what: str, problem: str) -> SourceError:
+    """The error for a tree that may be one, and is larger than any that is read."""
+    return SourceError(
+        f"{what}: {problem}",
+        hint="A repository of one model has some hundred files. This one may hold datasets or checkpoints; "
+        "modelhub reads none of it.",
     )
 
 

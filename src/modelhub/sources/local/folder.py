@@ -188,13 +188,35 @@ def _open_below(base: Path, relative: str) -> BinaryIO:
             here = inner
         # Without O_NONBLOCK, opening a pipe would wait for its writer.
         descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+        holder = os.fstat(here)
     finally:
         os.close(here)
     file = open(descriptor, "rb", buffering=0)  # noqa: SIM115, PTH123 - the caller closes it
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _check_opened(os.fstat(descriptor), holder, name)
+    except BaseException:
         file.close()
-        raise FileNotFoundError(0, "it is no regular file")
+        raise
     return file
+
+
+def _check_opened(file: os.stat_result, folder: os.stat_result, name: str) -> None:
+    """Refuse what is no regular file, and another name of a file that a stranger could not read.
+
+    Who may write into a folder can give it a second name of any file of the same disk. It was their own
+    to give where the folder's owner owns the file; nobody else can where the folder is only ours.
+    """
+    if not stat.S_ISREG(file.st_mode):
+        raise FileNotFoundError(0, "it is no regular file")
+    if file.st_nlink < 2 or not hasattr(os, "geteuid"):
+        return
+    open_to_all = bool(folder.st_mode & stat.S_IWOTH)
+    if open_to_all or folder.st_uid not in {os.geteuid(), file.st_uid}:
+        raise UnsafePath(
+            f"{name!r:.200} is a hard link in a folder that others may write to",
+            hint="It could be a file of yours from elsewhere. Copy the folder to one of your own.",
+            field="path",
+        )
 
 
 def _unreadable(path: Path, error: OSError) -> ModelHubError:
