@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import func, select
 
 from modelhub import Hub
+from modelhub.facts import JobStatus
+from modelhub.registry import Registry
 from modelhub.registry.tables import RepoFileRow
 from modelhub.runtimes.llama_server import engine
 from modelhub.store import Store
@@ -34,6 +36,18 @@ def test_both_sides_ask_one_engine_for_the_same_number_of_tokens(chat_overhead, 
         assert chat_overhead.bare_tokens(servers[0], "x") == 4
         servers.clear()
     assert engine.start_server is start
+
+
+def test_the_queue_is_measured_with_jobs_that_are_done(monkeypatch, database_url):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import jobs
+
+    registry = Registry.open(database_url)
+    assert len(jobs.latency(registry, 3)) == 3
+    assert jobs.throughput(registry, 4, 5) > 0
+    with registry.read() as tx:
+        assert [job.status for job in tx.jobs.list(99)] == [JobStatus.SUCCEEDED] * 8
+    registry.close()
 
 
 @pytest.fixture
