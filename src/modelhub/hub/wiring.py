@@ -72,6 +72,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         max_connections=settings.max_connections,
         max_connections_per_host=settings.max_connections_per_host,
         bandwidth=settings.bandwidth,
+        xet=settings.xet,
     )
     undo.callback(sources.close)
     recorder = Recorder(registry)

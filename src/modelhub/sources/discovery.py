@@ -36,7 +36,7 @@ class Sources:
 
     `endpoint` and `token` are for the Hugging Face hub, as `HuggingFaceSource` takes them;
     the numbers of
-    connections, and `bandwidth` in bytes a second, are what this process keeps to with it. `find` gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
+    connections, and `bandwidth` in bytes a second, are what this process keeps to with it; `xet` allows hf-xet. `find` gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
     """
 
     def __init__(
@@ -47,10 +47,12 @@ class Sources:
         max_connections: int | None = None,
         max_connections_per_host: int | None = None,
         bandwidth: int | None = None,
+        xet: bool = False,
         find: FindEntryPoints = _installed_entry_points,
     ) -> None:
         self._endpoint = endpoint
         self._token = token
+        self._xet = xet and bandwidth is None  # hf-xet keeps to no limit
         self._limits = (max_connections, max_connections_per_host, bandwidth)
         self._find = find
         self._lock = threading.RLock()
@@ -97,7 +99,7 @@ class Sources:
             from modelhub.sources.transport import Transport, shared_limits
 
             transport = Transport(limits=shared_limits(*self._limits))
-            return HuggingFaceSource(self._endpoint, self._token, transport=transport)
+            return HuggingFaceSource(self._endpoint, self._token, transport=transport, use_xet=self._xet)
         try:
             return kind()
         except ModelHubError:

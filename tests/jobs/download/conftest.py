@@ -30,6 +30,11 @@ def repo_file(path, data, *, sha256=True):
     return RepoFile(path=RepoPath(path), size=len(data), sha256=digest, git_oid=git)
 
 
+def listed(path, size, sha256):
+    """A file as a listing has it."""
+    return RepoFile(path=path, size=size, sha256=sha256)
+
+
 def served(contents):
     """What a good server answers for files by their paths."""
 
@@ -72,12 +77,15 @@ def shared(store):
 class Downloads:
     """Downloads of `contents` from a server. `noted` is what was told to the registry, in batches."""
 
-    def __init__(self, shared, waits):
+    def __init__(self, shared, waits, read_timeout=0.5):
         self.shared = shared
         self.noted = []
         self.context = Context()
         self.transport = Transport(
-            connect_timeout=5, read_timeout=0.5, retry=RetryPolicy(sleep=waits.append), proxies={}
+            connect_timeout=5,
+            read_timeout=read_timeout,
+            retry=RetryPolicy(sleep=waits.append),
+            proxies={},
         )
 
     def origin(self, server, files):

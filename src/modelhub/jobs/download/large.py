@@ -97,7 +97,7 @@ class Ranges:
         self._part = part
         self._crew = crew
         self._tally = tally
-        self._work = Work(part.missing, shortest=measures.shortest)
+        self._work = Work(part.missing, shortest=measures.shortest, longest=measures.longest)
         self._pace = Pace(first=measures.first, most=measures.most)
         self._gate = Gate()
         self._change = threading.Condition()

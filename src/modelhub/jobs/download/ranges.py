@@ -14,10 +14,11 @@ MOST_CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How finely a file is fetched: bytes of its `shortest` range, and connections at `first` and at `most`."""
+    """How finely a file is fetched: bytes of its ranges, and connections at `first` and at `most`."""
 
     shortest: int = SHORTEST
-    first: int = 1
+    longest: int = LONGEST
+    first: int = 2
     most: int = MOST_CONNECTIONS
 
 
@@ -31,9 +32,12 @@ class Range(NamedTuple):
 class Work:
     """What is still to be asked for of one file, from its start on, so that the hasher can follow."""
 
-    def __init__(self, missing: Iterable[tuple[int, int]], *, shortest: int = SHORTEST) -> None:
+    def __init__(
+        self, missing: Iterable[tuple[int, int]], *, shortest: int = SHORTEST, longest: int = LONGEST
+    ) -> None:
         self._spans = deque(Range(start, end) for start, end in missing if end > start)
         self._shortest = shortest
+        self._longest = longest
 
     @property
     def left(self) -> int:
@@ -48,7 +52,7 @@ class Work:
         """
         if not self._spans:
             return None
-        length = min(max(self.left // (2 * connections), self._shortest), LONGEST)
+        length = min(max(self.left // (2 * connections), self._shortest), self._longest)
         span = self._spans.popleft()
         end = min(span.end, (span.start + length) // self._shortest * self._shortest)
         if end <= span.start:

@@ -26,8 +26,9 @@ from modelhub.errors import (
 )
 from modelhub.facts import RepoFile, RepoId, RepoListing
 from modelhub.refs import ModelRef
-from modelhub.sources.base import ByteStream, Known, Source
+from modelhub.sources.base import ByteStream, Known, Reader, Source
 from modelhub.sources.cards import clean_card, clean_name, clean_tags, license_name
+from modelhub.sources.huggingface import xet
 from modelhub.sources.huggingface.info import MAX_INFO, Info, info_path, read_info
 from modelhub.sources.huggingface.refusals import Asked
 from modelhub.sources.huggingface.tree import (
@@ -58,6 +59,7 @@ class HuggingFaceSource(Source):
 
     `endpoint` and `token` are huggingface_hub's own when `None`, which it takes from `HF_ENDPOINT`
     and from `HF_TOKEN` or the login. An empty `token` asks as a stranger.
+    `use_xet` lets hf-xet fetch what the hub keeps in Xet, where it is installed.
 
     Raises:
         InvalidInput: for an endpoint that is not an http address.
@@ -72,10 +74,12 @@ class HuggingFaceSource(Source):
         token: str | Literal[False] | None = None,
         *,
         transport: Transport | None = None,
+        use_xet: bool = False,
     ) -> None:
         self._endpoint = None if endpoint is None else _checked_endpoint(endpoint)
         self._given_token = token
         self._transport = transport or Transport()
+        self._xet = xet.Xet() if use_xet and xet.is_usable() else None
 
     @property
     def endpoint(self) -> str:
@@ -143,11 +147,24 @@ class HuggingFaceSource(Source):
     ) -> AbstractContextManager[ByteStream]:
         return self.reader(listing, file).open(start, end)
 
-    def reader(self, listing: RepoListing, file: RepoFile) -> "HubReader":
-        return HubReader(file, partial(self._stream, listing, file))
+    def reader(self, listing: RepoListing, file: RepoFile) -> Reader:
+        """Over Xet where the hub keeps the file so, else by ranges of HTTP."""
+        plain = HubReader(file, partial(self._stream, listing, file))
+        if self._xet is None or file.xet_hash is None or file.size < xet.SMALLEST:
+            return plain
+        key = f"{listing.repo.id}@{listing.commit}"
+        return xet.XetReader(self._xet, key, partial(self._access, listing), file, plain)
 
     def close(self) -> None:
         self._transport.close()
+
+    def _access(self, listing: RepoListing) -> xet.Access:
+        """What opens the Xet storage of a repository; asked of the hub."""
+        asked, token = self._asked(listing.repo.id, listing.commit)
+        path = f"api/models/{quote(asked.repo)}/xet-read-token/{listing.commit}"
+        request = self._request(path, asked, token)
+        page = self._transport.page(request, MAX_INFO)
+        return xet.Access.of(page.headers, request.address.url, request.headers)
 
     def _stream(
         self,

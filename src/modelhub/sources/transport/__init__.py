@@ -109,6 +109,7 @@ class Page:
     address: Address
     body: bytes = field(repr=False)
     next: Address | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Transport:
@@ -186,7 +187,8 @@ class Transport:
                 hint="This is no repository that modelhub can list.",
             )
         link = _next_link(answer.headers.get_all("Link") or [])
-        return Page(answer.address, body, answer.address.join(link) if link else None)
+        following = answer.address.join(link) if link else None
+        return Page(answer.address, body, following, dict(answer.headers.items()))
 
     def _ranged(self, request: Request, start: int, end: int | None, version: Version) -> Answer:
         headers = {}
