@@ -1,10 +1,12 @@
 import io
+import sys
+import types
 
 import pytest
 from rich.console import Console
 
 from modelhub.facts import Progress
-from modelhub.progress import Bars, reporter
+from modelhub.progress import Bars, NotebookBars, reporter
 
 
 def shown(*reports):
@@ -93,3 +95,26 @@ def test_someone_looks_at_a_terminal(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     with reporter(None) as show:
         assert isinstance(show, Bars)
+
+
+def test_a_notebook_has_bars_of_tqdm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    assert isinstance(reporter(True), NotebookBars)
+    assert isinstance(reporter(None), NotebookBars)
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    assert isinstance(reporter(True), Bars)
+
+
+def test_bars_of_tqdm_count_what_is_done():
+    out = io.StringIO()
+    with NotebookBars(file=out, ascii=True, mininterval=0) as show:
+        show(Progress(stage="metadata", done=0, total=0))
+        show(Progress(stage="fetch", done=4_000_000, total=10_000_000, item="a.gguf"))
+        show(Progress(stage="fetch", done=3_000_000, total=10_000_000, item="a.gguf"))
+        show(Progress(stage="fetch", done=10_000_000, total=10_000_000, item="b.gguf"))
+        show(Progress(stage="headers", done=2, total=7, unit="files"))
+    last = out.getvalue().replace("\r", "\n")
+    assert "metadata" not in last
+    assert "10.0M/10.0M" in last
+    assert "b.gguf" in last
+    assert "2/7" in last

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from modelhub.facts import Progress, ProgressCallback
 from modelhub.facts.base import human_bytes
@@ -27,11 +27,17 @@ def reporter(
         return nullcontext(wanted)
     if wanted is None:
         wanted = (looks or _someone_looks)()
-    return Bars() if wanted else nullcontext(None)
+    if not wanted:
+        return nullcontext(None)
+    return NotebookBars() if _in_notebook() else Bars()
 
 
 def _someone_looks() -> bool:
-    return sys.stderr.isatty() or "ipykernel" in sys.modules
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
 
 
 class Bars:
@@ -73,6 +79,42 @@ class Bars:
             self._bars = _rich_progress(self._console)
             self._bars.start()
         return self._bars
+
+
+class NotebookBars:
+    """The same for notebooks, where tqdm has bars that stay in their cell."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._stages: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.total == 0:
+            return
+        if (bar := self._stages.get(progress.stage)) is None:
+            bar = self._stages[progress.stage] = self._bar(progress)
+        bar.total = progress.total
+        bar.set_postfix_str(_tail(progress.item), refresh=False)
+        bar.update(progress.done - bar.n)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for bar in self._stages.values():
+            bar.refresh()
+            bar.close()
+
+    def _bar(self, progress: Progress) -> Any:
+        from tqdm.auto import tqdm
+
+        in_bytes = progress.unit == "bytes"
+        unit = "B" if in_bytes else f" {progress.unit}"
+        return tqdm(
+            desc=progress.stage, total=progress.total, unit=unit, unit_scale=in_bytes, **self._options
+        )
 
 
 def _rich_progress(console: "Console | None") -> "RichProgress":
