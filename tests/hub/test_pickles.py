@@ -14,6 +14,7 @@ from modelhub.hub.scanning import Scan
 from modelhub.refs import Digest
 from modelhub.registry.tables import InstanceRow
 from tests.hub.conftest import MODEL
+from tests.runtimes.torch_folders import dense, with_modules
 from tests.zoo.embed_oracle import Oracle
 from tests.zoo.repos import build_chat, build_embed, chat_answers
 
@@ -91,6 +92,19 @@ def test_safetensors_are_taken_wherever_there_are_both(hub, server, tmp_path, ca
     assert "pytorch_model.bin" not in {file.path for file in hub.pull(CHAT).files}
     assert ask(hub).text == CASE.answer
     assert server.bytes_sent("pytorch_model.bin") == 0
+    assert not canary.exists()
+
+
+def test_also_of_the_layers_behind_an_embedder(hub, server, tmp_path, canary):
+    folder = with_modules(tmp_path / "embed", "Transformer", "Pooling", "Dense")
+    dense(folder / "2_Dense")
+    for part in (folder, folder / "2_Dense"):
+        torch.save({"extra": Canary(canary)}, part / "pytorch_model.bin")
+    server.add(EMBED, folder)
+    plan = hub.plan(EMBED)
+    assert plan.choice.format == "safetensors"
+    assert not any(file.path.endswith(".bin") for file in plan.files)
+    assert hub.embed(EMBED, "rain").vectors.shape == (1, 16)
     assert not canary.exists()
 
 
