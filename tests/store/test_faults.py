@@ -60,6 +60,9 @@ def work(root, ledger, ops):
         put(store, FILES[RepoPath("config.json")])
         assert store.read(digests[RepoPath("config.json")], 10) == b"{}"
         store.verify(digests.values(), "full")
+        assert store.remove_snapshot(f"snapshots/v/n/{COMMIT}")
+        assert store.remove(digests[RepoPath("onnx/model.onnx")], lambda: True)
+        store.sweep(older_than=-60)
 
 
 def audit(root):
@@ -91,7 +94,9 @@ def folder(tmp_path):
         yield Path(made)
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EPERM])
+@pytest.mark.parametrize(
+    "code", [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.EINTR]
+)
 def test_one_operation_fails(folder, code):
     descriptors = len(names("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None  # noqa: PTH110
     failed, survived, n = set(), 0, 0
@@ -104,6 +109,7 @@ def test_one_operation_fails(folder, code):
         if error:
             assert isinstance(error, StoreFull) == (code == errno.ENOSPC)
             assert str(root) in str(error)
+            assert error.hint
         audit(root)
         if ops.failed is None:
             break

@@ -34,14 +34,14 @@ def remove_blob(
                 return False
             if links:
                 _unlink(folders, held)
-            shard = open_folder(folders.ops, digest[:2], folders.blobs)
-            try:
-                with folders.errors("remove", digest):
+            with folders.errors("remove", digest):
+                shard = open_folder(folders.ops, digest[:2], folders.blobs)
+                try:
                     folders.ops.unlink(digest, dir_fd=shard)
                     folders.ops.fsync(shard)
                     blobs.tables.discard(digest)
-            finally:
-                folders.ops.close(shard)
+                finally:
+                    folders.ops.close(shard)
     except ArtifactNotFound:
         return confirm()
     return True
