@@ -23,6 +23,9 @@ _FROM_ENV = {
     "offline": ("MODELHUB_OFFLINE",),
     "host": ("MODELHUB_HOST",),
     "store_quota": ("MODELHUB_STORE_QUOTA",),
+    "cache": ("MODELHUB_CACHE",),
+    "cache_quota": ("MODELHUB_CACHE_QUOTA",),
+    "s3_endpoint": ("MODELHUB_S3_ENDPOINT",),
     "verify": ("MODELHUB_VERIFY",),
     "python": ("MODELHUB_PYTHON",),
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
@@ -38,6 +41,8 @@ _FROM_ENV = {
 
 _SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "workers"}) | {
     "store_quota",
+    "cache",
+    "cache_quota",
     "max_connections",
     "max_connections_per_host",
     "xet",
@@ -55,7 +60,9 @@ class Settings(BaseModel):
     `home` is the folder for all that modelhub keeps (the user's data folder by default);
     `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
     store, or a folder (one in `home` by default), and `store_quota` how many bytes it may hold (as many as come by
-    default; a text such as `200GB` will do); `offline` forbids every socket; `host` is where
+    default; a text such as `200GB` will do); of a bucket, `cache` is the folder of this host's copies (one in
+    `home` by default), `cache_quota` how many bytes they may take, and `s3_endpoint` the address of a server
+    that is not Amazon's; `offline` forbids every socket; `host` is where
     models run (`thread`: in this process; `process`: each in a child process); `verify`
     is how much is read of files before they are used (`proof`: what has no proof that holds; `full`: all;
     `off`: nothing); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
@@ -79,6 +86,9 @@ class Settings(BaseModel):
     offline: bool = False
     host: Literal["thread", "process"] = "thread"
     store_quota: int | None = Field(default=None, ge=1)
+    cache: Path
+    cache_quota: int | None = Field(default=None, ge=1)
+    s3_endpoint: str | None = None
     verify: Literal["proof", "full", "off"] = "proof"
     python: str | None = None
     license_policy: LicensePolicy = LicensePolicy()
@@ -98,8 +108,10 @@ class Settings(BaseModel):
         values.setdefault("database", sqlite_url(home))
         values["recipes"] = _folder("recipes", values.get("recipes", home / "recipes"))
         values["store"] = _store_uri(values.get("store", home / "store"))
-        if isinstance(quota := values.get("store_quota"), str):
-            values["store_quota"] = parse_bytes(quota, "store_quota")
+        values["cache"] = _folder("cache", values.get("cache", home / "cache"))
+        for name in ("store_quota", "cache_quota"):
+            if isinstance(quota := values.get(name), str):
+                values[name] = parse_bytes(quota, name)
         values["license_policy"] = LicensePolicy.parse(values.get("license_policy", ""))
         if "bandwidth" in values:
             values["bandwidth"] = _rate(values["bandwidth"])

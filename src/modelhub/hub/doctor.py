@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 from modelhub.errors import ModelHubError
 from modelhub.facts import Device, Fact, RuntimeView
 from modelhub.facts.base import human_bytes, table
+from modelhub.hub.opening import open_store
 from modelhub.hub.recipe_book import RecipeBook
-from modelhub.registry import Registry, StoreLedger
+from modelhub.registry import Registry
 from modelhub.registry.introspect import find_introspectors
 from modelhub.runtimes import Runtimes, devices
 from modelhub.settings import Settings
-from modelhub.store import Store
-from modelhub.store.proof import host_id
 
 log = logging.getLogger(__name__)
 
@@ -191,14 +190,14 @@ def _places(settings: Settings) -> list[Finding]:
         return [*found, unseen]
     try:
         found.append(_good("database", f"{registry.dialect}, schema is current"))
-        ledger = StoreLedger(registry, settings.store, host=host_id())
-        store = _looked("store", lambda: Store.open(settings.store, ledger), found)
-        if store is not None:
-            found.append(_good("store", f"{store.root} can be written"))
-            can = _looked("links", lambda: store.capabilities, found)
-            if can is not None:
-                found.append(_good("links", str(can)))
-            store.close()
+        opened = _looked("store", lambda: open_store(registry, settings)[1], found)
+        if opened is not None:
+            with opened as store:
+                if (told := _looked("store", store.probe, found)) is not None:
+                    found.append(_good("store", told))
+                can = _looked("links", lambda: store.capabilities, found)
+                if can is not None:
+                    found.append(_good("links", str(can)))
     finally:
         registry.close()
     return found

@@ -12,6 +12,7 @@ from modelhub.hub.fetching import Fetching
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
+from modelhub.hub.opening import open_store
 from modelhub.hub.pickles import PickleGate
 from modelhub.hub.planning import Planning
 from modelhub.hub.pulling import Puller
@@ -29,14 +30,12 @@ from modelhub.hub.submitted import Verbs
 from modelhub.hub.using import Accountant
 from modelhub.hub.verify import Verifier
 from modelhub.jobs import Fetcher, Holds, Jobs, Syncer
-from modelhub.registry import InstanceBook, Registry, StoreLedger
+from modelhub.registry import InstanceBook, Registry
 from modelhub.runtimes import Instances, Runtimes
 from modelhub.runtimes.hosts import Hosts
 from modelhub.runtimes.processes import is_gone
 from modelhub.settings import Settings
 from modelhub.sources import Sources
-from modelhub.store import Store
-from modelhub.store.proof import host_id
 
 
 class Rooms(NamedTuple):
@@ -62,8 +61,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     """
     registry = Registry.open(settings.database)
     undo.callback(registry.close)
-    ledger = StoreLedger(registry, settings.store, host=host_id())
-    store = Store.open(settings.store, ledger)
+    ledger, store = open_store(registry, settings)
     undo.callback(store.close)
     token = settings.hf_token
     sources = Sources(

@@ -24,6 +24,7 @@ from modelhub.registry.tables import (
     LeaseRepoRow,
     LeaseRow,
     RepoRow,
+    StoreRow,
 )
 
 __all__ = ["Leases", "Owner"]
@@ -154,6 +155,21 @@ class Leases:
         """The leases with their owners, also those that are over."""
         found = select(LeaseRow.id, LeaseRow.owner, LeaseRow.host, LeaseRow.boot_id)
         return tuple(Owner(*row) for row in self._session.execute(found.order_by(LeaseRow.id)))
+
+    def held(self, store: StoreKey) -> frozenset[Digest]:
+        """The bytes that leases on this store hold now."""
+        found = (
+            select(ArtifactRow.hash_sha256)
+            .join(LeaseArtifactRow, LeaseArtifactRow.artifact_id == ArtifactRow.id)
+            .join(LeaseRow, LeaseArtifactRow.lease_id == LeaseRow.id)
+            .join(StoreRow, LeaseRow.store_id == StoreRow.id)
+            .where(
+                StoreRow.uri == store.uri,
+                StoreRow.host == store.host,
+                LeaseRow.expires_at >= now(self._session),
+            )
+        )
+        return frozenset(map(Digest, self._session.scalars(found)))
 
     def expire(self) -> None:
         """Forget those that are over."""

@@ -93,6 +93,14 @@ class Store(ABC):
             StoreFull, StoreUnavailable
         """
 
+    def probe(self) -> str:
+        """Ask the store's server whether it answers: what can be done here, in a line.
+
+        Raises:
+            StoreUnavailable, AccessDenied
+        """
+        return f"{self.root} can be written"
+
     @abstractmethod
     def free(self) -> int | None:
         """Free bytes of its file system; `None` where that does not say."""

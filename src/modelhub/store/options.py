@@ -18,15 +18,12 @@ class StoreOptions:
     Of a store of objects: `cache` is the folder of this host's verified copies, `cache_bytes` what
     they may take (`None`: until their disk is full), `endpoint` the address of a server that is
     not Amazon's, and `leased()` gives the blobs that must stay here, whatever they take.
-
-    `lower` are the places of other stores, which are read and never written.
     """
 
     cache: Path | None = None
     cache_bytes: int | None = None
     endpoint: str | None = None
     leased: Callable[[], Collection[Digest]] = _nothing
-    lower: tuple[str, ...] = ()
 
 
 PLAIN = StoreOptions()

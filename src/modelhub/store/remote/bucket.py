@@ -53,6 +53,10 @@ class Bucket:
                 sizes = list(pool.map(self.look, wanted))
         return {digest: size for digest, size in zip(wanted, sizes, strict=True) if size is not None}
 
+    def probe(self) -> str:
+        """What answers."""
+        return self.objects.attempt("list its objects", self.objects.probe)
+
     # Up
 
     def upload(self, data: Outgoing, watch: Watch) -> None:

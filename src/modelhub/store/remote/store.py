@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
-from modelhub.facts import BlobRecord, BlobState, Snapshot
+from modelhub.facts import BlobRecord, BlobState, Snapshot, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.base import DAY, WEEK, Store, together
 from modelhub.store.blobs import Clock
@@ -85,6 +85,17 @@ class RemoteStore(Store, schemes=("memory", "s3")):
     @property
     def uri(self) -> str:
         return self._bucket.uri
+
+    @property
+    def capabilities(self) -> StoreCapabilities:
+        return self._local.capabilities
+
+    def probe(self) -> str:
+        return f"{self._bucket.probe()}; {self.root} can be written"
+
+    def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
+        self._cache.make_room(sum(sizes.values()))
+        self._local.require_room(sizes, what)
 
     def free(self) -> int | None:
         return self._local.free()
