@@ -200,6 +200,20 @@ def test_a_lease_keeps_bytes_that_nobody_has(hub):
         assert tx.session.scalars(select(LeaseRow.id)).all() == []
 
 
+@pytest.mark.parametrize("kind", [JobKind.ARTIFACT_DOWNLOAD, JobKind.REPO_SYNC])
+def test_what_comes_while_a_job_runs_that_may_bring_it_stays_however_short_the_grace(hub, kind):
+    def work(_context):
+        brought = put(hub, b"nobody lists it yet")
+        assert hub.store.gc(grace=0).items == ()
+        assert blobs(hub) == {brought}
+        return {}
+
+    hub.store._jobs.run(kind, "bringing it", {}, work)
+    assert [one.size for one in hub.store._store.find(blobs(hub)).values()] == [19]
+    hub.store.gc(grace=0)
+    assert blobs(hub) == set()
+
+
 def test_a_mark_that_was_left_on_bytes_which_somebody_needs_is_taken_back(hub):
     hub.pull(f"{MODEL}:q8_0")
     stray = put(hub, b"stray")

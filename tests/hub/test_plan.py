@@ -10,7 +10,7 @@ from modelhub.facts import Plan
 from modelhub.formats import RangeReader, read_gguf
 from modelhub.runtimes import devices
 from modelhub.runtimes.devices import cpu
-from modelhub.store import Store
+from modelhub.store.local import LocalStore
 
 from .conftest import MODEL
 
@@ -91,7 +91,7 @@ def test_no_room_is_refused_before_anything_is_fetched(hub, server, monkeypatch)
     hub.sync(MODEL)
     plan = hub.plan(f"{MODEL}:q8_0")
     assert plan.disk_free > plan.disk_needed >= plan.fetch_bytes > 0
-    monkeypatch.setattr(Store, "free", lambda _: plan.fetch_bytes - 1)
+    monkeypatch.setattr(LocalStore, "free", lambda _: plan.fetch_bytes - 1)
     server.reset_counts()
     assert "disk" in {warning.code for warning in hub.plan(f"{MODEL}:q8_0").warnings}
     for call in (

@@ -27,8 +27,9 @@ from sqlalchemy.orm import Session
 from modelhub.facts import JobKind, JobStatus, Spared
 from modelhub.refs import Digest
 from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.job_states import dead
 from modelhub.registry.needs import living, needed
-from modelhub.registry.statements import batches, now
+from modelhub.registry.statements import batches, now, steady
 from modelhub.registry.tables import (
     ArtifactLocationRow,
     ArtifactRow,
@@ -121,12 +122,16 @@ class Garbage:
 
     def spare(self, store: StoreKey) -> None:
         """Take back the marks that were left on bytes which somebody needs."""
-        needs = select(ArtifactRow.id).where(needed(now(self._session), forgotten=False))
-        kept = update(ArtifactLocationRow).where(
+        marked = (
             ArtifactLocationRow.store_id == _home(store),
             ArtifactLocationRow.state == "deleting",
-            ArtifactLocationRow.artifact_id.in_(needs),
         )
+        # Only these are asked about: of everything that is needed there may be a million.
+        needs = select(ArtifactRow.id).where(
+            ArtifactRow.id.in_(select(ArtifactLocationRow.artifact_id).where(*marked)),
+            needed(now(self._session), forgotten=False),
+        )
+        kept = update(ArtifactLocationRow).where(*marked, ArtifactLocationRow.artifact_id.in_(needs))
         quick = kept.values(state="present").execution_options(synchronize_session=False)
         self._session.execute(quick)
 
@@ -254,7 +259,7 @@ class Garbage:
         running = select(func.min(JobRow.started_at)).where(
             JobRow.status == JobStatus.RUNNING.value,
             JobRow.kind.in_(_BRINGING),
-            JobRow.lease_until >= moment,
+            ~dead(steady(self._session)),
         )
         first = self._session.scalar(running)
         until = min(moment - grace, first) if first else moment - grace
