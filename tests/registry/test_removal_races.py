@@ -103,6 +103,26 @@ def test_bytes_that_are_written_down_while_they_are_marked_are_there_or_marked(r
             tx.session.execute(delete(ArtifactRow))
 
 
+def test_an_eviction_waits_for_a_purge_of_the_same_repository_and_finds_nothing_then(
+    registry, pool, rounds
+):
+    def evict(record):
+        with registry.begin() as tx:
+            return tx.evictions.evict(record.id, STORE)
+
+    for _ in range(rounds(5, 50)):
+        record = saved(registry, listing(files=(ONE,)))
+        stored(registry, ONE)
+        linked = SnapshotFile(path=ONE.path, size=ONE.size, sha256=ONE.sha256, link="hardlink")
+        with registry.begin() as tx:
+            tx.snapshots.save(record.id, COMMIT, f"snapshots/a/b/{COMMIT}", [linked], store=STORE)
+        with pytest.MonkeyPatch.context() as patch:
+            begun = meanwhile(pool, patch, removals.Removals, "_repo", partial(evict, record))
+            assert remove(registry, record).folders
+        assert begun[0].result(WAIT) == ((), ())
+        assert located(registry) == {ONE.sha256: "deleting"}
+
+
 def test_a_purge_that_has_locked_the_bytes_lets_the_other_wait_not_fail(registry, record, pool, rounds):
     """The other order: the purge is first, and who stores them makes their row anew."""
     remove(registry, record)

@@ -74,7 +74,6 @@ class Quota:
 
     def _evict(self, one: Evictable) -> None:
         with self.registry.begin() as tx:
-            tx.garbage.close_snapshots()
             folders, files = tx.evictions.evict(one.repo, self.place)
             for folder in folders:
                 self.store.remove_snapshot(folder)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from modelhub.refs import Digest
 from modelhub.registry.artifacts import StoreKey
 from modelhub.registry.needs import held, leased
-from modelhub.registry.statements import batches, now
+from modelhub.registry.statements import batches, close_snapshots, now
 from modelhub.registry.tables import (
     ArtifactLocationRow,
     ArtifactRow,
@@ -85,9 +85,11 @@ class Evictions:
 
     def evict(self, repo: int, store: StoreKey) -> tuple[tuple[str, ...], tuple[Digest, ...]]:
         """Forget the snapshots of a repository and mark their large files that no other has: the folders and
-        the files. Neither where somebody holds it by now.
+        the files. Neither where somebody holds it by now. Nobody writes a folder down until this transaction ends.
         """
         self._session.execute(select(RepoRow.id).where(RepoRow.id == repo).with_for_update())
+        # Not before: a purge has locked the repository when it deletes snapshots.
+        close_snapshots(self._session)
         mine = _linked(select(ArtifactRow.id, ArtifactRow.hash_sha256)).where(
             *_here(store),
             RepoRow.id == repo,

@@ -18,7 +18,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    text,
     union,
     update,
 )
@@ -29,7 +28,7 @@ from modelhub.refs import Digest
 from modelhub.registry.artifacts import StoreKey
 from modelhub.registry.job_states import dead
 from modelhub.registry.needs import living, needed
-from modelhub.registry.statements import batches, now, steady
+from modelhub.registry.statements import batches, close_snapshots, now, steady
 from modelhub.registry.tables import (
     ArtifactLocationRow,
     ArtifactRow,
@@ -193,9 +192,8 @@ class Garbage:
         return frozenset((name, commit) for name, commit in self._session.execute(rows) if commit)
 
     def close_snapshots(self) -> None:
-        """Let nobody write a folder down until this transaction ends. SQLite has one writer anyway."""
-        if self._session.get_bind().dialect.name != "sqlite":
-            self._session.execute(text("LOCK TABLE snapshot IN SHARE ROW EXCLUSIVE MODE"))
+        """Let nobody write a folder down until this transaction ends."""
+        close_snapshots(self._session)
 
     def forgotten_folders(self, store: StoreKey) -> tuple[str, ...]:
         """The snapshots of forgotten repositories that nobody holds."""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from modelhub.registry.tables import Row
 from modelhub.registry.types import Utc, utc_now
 
-__all__ = ["among", "batches", "close_jobs", "insert", "now", "steady"]
+__all__ = ["among", "batches", "close_jobs", "close_snapshots", "insert", "now", "steady"]
 
 # SQLite takes 32,766 variables a statement, PostgreSQL 65,535; a row has at most a few dozen.
 BATCH = 500
@@ -66,6 +66,15 @@ def close_jobs(session: Session) -> None:
     """
     if session.get_bind().dialect.name != "sqlite":
         session.execute(text("LOCK TABLE job IN SHARE ROW EXCLUSIVE MODE"))
+
+
+def close_snapshots(session: Session) -> None:
+    """Let nobody write a snapshot down until this transaction ends. Repositories are locked before it.
+
+    SQLite has one writer at a time anyway.
+    """
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(text("LOCK TABLE snapshot IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def batches(items: Iterable[T], size: int = BATCH) -> Iterator[Sequence[T]]:
