@@ -24,6 +24,7 @@ What holds at every moment, whatever dies (the tests do their worst to each line
 A blob's use is cheap the second time, because the ledger has a proof of it: see `store.proof`.
 """
 
+from modelhub.store.adopting import AdoptMode, known_mode
 from modelhub.store.base import Store
 from modelhub.store.blocks import Span
 from modelhub.store.intake import ByteStream, Expected
@@ -38,6 +39,7 @@ from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.remote import RemoteStore
 
 __all__ = [
+    "AdoptMode",
     "Batch",
     "ByteStream",
     "Expected",
@@ -55,4 +57,5 @@ __all__ = [
     "StoreOptions",
     "Unfinished",
     "known_level",
+    "known_mode",
 ]

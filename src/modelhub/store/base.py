@@ -14,6 +14,7 @@ from modelhub.facts import BlobRecord, Snapshot, StoreCapabilities
 from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
+from modelhub.store.adopting import AdoptMode
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
@@ -145,6 +146,33 @@ class Store(ABC):
             IntegrityError: other bytes, fewer or more than promised; nothing is kept.
             StoreFull: before the first byte when `expect.size` does not fit, else when it happens.
             StoreUnavailable: the folder cannot be written.
+        """
+
+    @abstractmethod
+    def adopt(
+        self,
+        path: str | os.PathLike[str],
+        expect: Expected | None = None,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        mode: AdoptMode = "auto",
+        trusted: bool = False,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> BlobRecord:
+        """Take a file of this machine that belongs to somebody else; it stays where it is.
+
+        With `root`, `path` is a name below that folder, and no part of it may be a link; without, this
+        holds of the file alone. `mode`: `auto` shares the file's blocks where the file system can
+        (`reflink`), else copies; the other modes are that or an error. A `hardlink` is the very file, which
+        takes no room, and which its owner can still change: the next look at its times shows that. A file
+        with several names is only taken from a `trusted` folder, into which nobody else can link.
+
+        Raises:
+            UnsafePath: no regular file, a link on the way, a name that is none, a file with other names.
+            InvalidInput, AccessDenied: there is no such file, or it cannot be read; no such mode.
+            IntegrityError: other bytes than expected; nothing is kept.
+            StoreFull, StoreUnavailable: it cannot be stored, or not so.
         """
 
     @abstractmethod

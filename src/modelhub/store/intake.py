@@ -89,11 +89,12 @@ def receive(
         watch.check()
     digest = Digest(sha.hexdigest())
     received = Received(digest, size, BlockTable(digest, Blocks(size), tuple(sums.checksums)))
-    _compare(received, fd, expect, folders)
+    compare(received, fd, expect, folders)
     return received
 
 
-def _compare(received: Received, fd: int, expect: Expected, folders: Folders) -> None:
+def compare(received: Received, fd: int, expect: Expected, folders: Folders) -> None:
+    """Raise `IntegrityError` when what the file `fd` holds is not what was promised."""
     if expect.size is not None and received.size != expect.size:
         expect.refuse("size", expect.size, received.size)
     if expect.sha256 is not None:

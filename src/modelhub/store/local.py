@@ -13,6 +13,7 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, Mode
 from modelhub.facts import BlobRecord, BlobState, Snapshot, StoreCapabilities
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
+from modelhub.store.adopting import Adopter, AdoptMode, known_mode, split
 from modelhub.store.base import DAY, WEEK, Store, together
 from modelhub.store.batch import LocalBatch
 from modelhub.store.blobs import Blobs, Clock
@@ -45,6 +46,7 @@ class LocalStore(Store, schemes=("", "file")):
         self._clock = clock
         self._blobs = Blobs(folders, ledger, clock, host)
         self._publisher = Publisher(folders, self._blobs)
+        self._adopter = Adopter(folders, self._blobs, self._publisher)
         self._parts = Parts(folders, self._blobs, self._publisher)
         self._snapshots = Snapshots(folders, self._blobs)
 
@@ -104,6 +106,22 @@ class LocalStore(Store, schemes=("", "file")):
         with self._publisher.temp(watch) as temp:
             received = receive(stream, temp.fd, expect, self._folders, watch)
             return self._publisher.publish(Arrival(temp, received, expect.name, started), watch)
+
+    def adopt(
+        self,
+        path: str | os.PathLike[str],
+        expect: Expected | None = None,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        mode: AdoptMode = "auto",
+        trusted: bool = False,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> BlobRecord:
+        known_mode(mode)
+        above, name = split(path, root)
+        wanted = expect or Expected(name=name)
+        return self._adopter.adopt(above, name, wanted, mode, Watch.of(on_bytes, check), trusted=trusted)
 
     @contextmanager
     def batch(self) -> Iterator[Batch]:

@@ -26,23 +26,27 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 
 @dataclass(frozen=True, slots=True)
 class Temp:
-    """A file of ours in `tmp`."""
+    """A file in `tmp`. Unless it is `ours` it has other names elsewhere, and its mode and times stay."""
 
     fd: int
     name: str
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Bytes that are whole and right in a file of ours; errors and logs call them `name`.
 
-    `started` is when the first byte was asked for, by `time.monotonic`.
+    `started` is when the first byte was asked for, by `time.monotonic`. Of a file that somebody else may
+    write to, `look` is how it looked before it was hashed, when it was `seen`.
     """
 
     temp: Temp
     received: Received
     name: str
     started: float
+    look: stat_result | None = None
+    seen: int | None = None
 
 
 class Publisher:
@@ -109,8 +113,9 @@ class Publisher:
     def _seal(self, one: Arrival) -> stat_result:
         """Make the bytes durable and read-only: how the file looks then."""
         with self._folders.errors("write", one.name, need=one.received.size):
-            self._ops.fchmod(one.temp.fd, 0o444)
-            look = self._blobs.seal(one.temp.fd)
+            if one.temp.ours:
+                self._ops.fchmod(one.temp.fd, 0o444)
+            look = one.look or self._blobs.seal(one.temp.fd)
             self._ops.fsync(one.temp.fd)
         return look
 
@@ -144,7 +149,8 @@ class Publisher:
             if len(one.received.table.blocks) > 1:
                 self._blobs.tables.write(one.received.table)
             discard(self._ops, one.temp.name, dir_fd=self._folders.tmp)
-            return self._blobs.noted(one.received.digest, look, self._ops.fstat(one.temp.fd))
+            after = self._ops.fstat(one.temp.fd)
+            return self._blobs.noted(one.received.digest, look, after, seen=one.seen)
 
 
 def _stored(one: Arrival) -> None:

@@ -15,10 +15,11 @@ import io
 import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from modelhub.errors import ArtifactNotFound, Cancelled, IntegrityError, InvalidInput
+from modelhub.errors import ArtifactNotFound, Cancelled, IntegrityError, InvalidInput, UnsafePath
 from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.base import Store
@@ -89,6 +90,18 @@ class StoreContract(ABC):
     def test_nothing_needs_to_be_promised(self, store: Store) -> None:
         record = store.put(io.BytesIO(b"{}"), expect=Expected())
         assert self.raw(store, record.digest) == b"{}"
+
+    def test_a_file_of_this_machine_is_adopted(self, store: Store, tmp_path: Path) -> None:
+        data = pattern(100_000)
+        (tmp_path / "theirs.gguf").write_bytes(data)
+        (tmp_path / "link.gguf").symlink_to("theirs.gguf")
+        with pytest.raises(UnsafePath):
+            store.adopt("link.gguf", root=tmp_path)
+        with pytest.raises(IntegrityError):
+            store.adopt("theirs.gguf", promise(data[:-1] + b"!"), root=tmp_path)
+        assert self.visible(store) == set()
+        record = store.adopt("theirs.gguf", promise(data), root=tmp_path)
+        assert self.raw(store, record.digest) == (tmp_path / "theirs.gguf").read_bytes() == data
 
     def test_no_bytes_are_bytes_too(self, store: Store) -> None:
         record = put(store, b"")

@@ -27,6 +27,24 @@ class Publisher:
         self._cache = cache
         self._clock = clock
 
+    def find(self, digests: Sequence[Digest]) -> dict[Digest, BlobRecord]:
+        """Those that are in the bucket; the ledger learns what came or went."""
+        known = self._ledger.find(digests)
+        sizes = self._bucket.looks(digests)
+        here: dict[Digest, BlobRecord] = {}
+        news: list[BlobRecord] = []
+        for digest in digests:
+            record = known.get(digest)
+            state = BlobState.PRESENT if digest in sizes else BlobState.MISSING
+            if record is not None and record.state is not state:
+                record = record.model_copy(update={"state": state})
+                news.append(record)
+            if digest in sizes:
+                here[digest] = record or unproven(digest, sizes[digest])
+        if news:
+            self._ledger.record(news)
+        return here
+
     def publish(self, records: Sequence[BlobRecord], watch: Watch) -> None:
         """Send copies that are vouched for; then, and only then, the ledger says that the bucket has them.
 

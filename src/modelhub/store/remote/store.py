@@ -12,6 +12,7 @@ from pathlib import Path
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
 from modelhub.facts import BlobRecord, BlobState, Snapshot, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
+from modelhub.store.adopting import AdoptMode
 from modelhub.store.base import DAY, WEEK, Store, together
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes, Watch
@@ -118,6 +119,24 @@ class RemoteStore(Store, schemes=("memory", "s3")):
         record = self._local.put(stream, expect=expect, on_bytes=on_bytes, check=check)
         return self._publish(record, check)
 
+    def adopt(
+        self,
+        path: str | os.PathLike[str],
+        expect: Expected | None = None,
+        *,
+        root: str | os.PathLike[str] | None = None,
+        mode: AdoptMode = "auto",
+        trusted: bool = False,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> BlobRecord:
+        if expect is not None and expect.size is not None:
+            self._cache.make_room(expect.size)
+        record = self._local.adopt(
+            path, expect, root=root, mode=mode, trusted=trusted, on_bytes=on_bytes, check=check
+        )
+        return self._publish(record, check)
+
     @contextmanager
     def _receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
         if expect.size is not None:
@@ -153,27 +172,9 @@ class RemoteStore(Store, schemes=("memory", "s3")):
     def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
         wanted = tuple(dict.fromkeys(digests))
         here = dict(self._local.find(wanted))
-        rest = [digest for digest in wanted if digest not in here]
-        if rest:
-            here |= self._find_in_bucket(rest)
+        if rest := [digest for digest in wanted if digest not in here]:
+            here |= self._publisher.find(rest)
         return {digest: here[digest] for digest in wanted if digest in here}
-
-    def _find_in_bucket(self, digests: Sequence[Digest]) -> dict[Digest, BlobRecord]:
-        known = self._ledger.find(digests)
-        sizes = self._bucket.looks(digests)
-        here: dict[Digest, BlobRecord] = {}
-        news: list[BlobRecord] = []
-        for digest in digests:
-            record = known.get(digest)
-            state = BlobState.PRESENT if digest in sizes else BlobState.MISSING
-            if record is not None and record.state is not state:
-                record = record.model_copy(update={"state": state})
-                news.append(record)
-            if digest in sizes:
-                here[digest] = record or unproven(digest, sizes[digest])
-        if news:
-            self._ledger.record(news)
-        return here
 
     def known(self, digests: Iterable[Digest]) -> frozenset[Digest]:
         wanted = frozenset(digests)
@@ -227,8 +228,8 @@ class RemoteStore(Store, schemes=("memory", "s3")):
         return good
 
     def _believed(self, digests: Sequence[Digest]) -> Mapping[Digest, BlobRecord]:
-        records = self._ledger.find(digests)
-        return {key: one for key, one in records.items() if one.state is BlobState.PRESENT}
+        found = self._ledger.find(digests).items()
+        return {key: one for key, one in found if one.state is BlobState.PRESENT}
 
     def _vouch(self, digest: Digest, level: Level, watch: Watch) -> BlobRecord:
         """The record of a blob that is right: its copy, and at `full` what the bucket has too."""
