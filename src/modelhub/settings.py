@@ -49,9 +49,8 @@ _SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "w
 }
 """Settings whose values an error may show: the others may hold a password."""
 
+_PER_SECOND = re.compile(r"/s\s*\Z", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
-_RATE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([kmg]i?)?b?(?:/s)?")
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 
 
 class Settings(BaseModel):
@@ -194,8 +193,12 @@ def _folder(name: str, given: object) -> Path:
 
 def _rate(given: object) -> int:
     """Bytes a second, from a number or a text such as `50MB/s`."""
-    match = _RATE.fullmatch(str(given).strip().lower()) if not isinstance(given, bool) else None
-    rate = int(float(match[1]) * _UNITS[match[2] or ""]) if match else 0
+    try:
+        rate = (
+            0 if isinstance(given, bool) else parse_bytes(_PER_SECOND.sub("", str(given)), "bandwidth")
+        )
+    except InvalidInput:
+        rate = 0
     if rate < 1:
         raise _refused("bandwidth", f"{given!r:.40} is no number of bytes a second, such as 50MB/s")
     return rate

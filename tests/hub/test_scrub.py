@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,6 +65,13 @@ def test_what_was_hashed_longest_ago_comes_first_and_a_limit_ends_it(hub, pulled
     # Two have been read since: the third is next.
     assert _progress(hub, limit=1)[0].item == list(dict.fromkeys(order))[2]
     assert last in {progress.item for progress in _progress(hub)}
+
+
+def test_a_scrub_ends_although_the_clock_was_set_back(hub, pulled):
+    blobs_of = hub.store._store._blobs
+    blobs_of.clock = lambda: time.time_ns() - 3600 * 10**9
+    report = hub.store.scrub(timeout=30)
+    assert (report.checked, report.complete) == (len(pulled), True)
 
 
 def _progress(hub, **given):

@@ -2,7 +2,9 @@
 
 import hashlib
 import sys
+import threading
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -220,6 +222,25 @@ def test_stopping_aborts_what_is_under_way(fake, make):
         with pytest.raises(Cancelled), reader.open(0, None):
             raise AssertionError("it was stopped")
     assert "abort" in fake.seen
+
+
+def test_stopping_does_not_wait_for_the_hub_that_is_asked_for_the_token(fake, make):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(seen):
+        asked.set()
+        assert go_on.wait(60)
+        return answer(seen)
+
+    with origin(slow) as server, ThreadPoolExecutor() as pool:
+        reader = make(server).reader(LISTING, FILE)
+        reading = pool.submit(read, reader)
+        assert asked.wait(60)
+        pool.submit(reader.stop).result(30)
+        go_on.set()
+        with pytest.raises(Cancelled):
+            reading.result(60)
+    assert fake.seen == []
 
 
 def test_only_large_files_that_are_in_xet_and_only_where_it_is_allowed(fake, make):

@@ -194,6 +194,15 @@ def test_without_locks_an_interruption_keeps_what_is_good(lockless):
     assert names(lockless.root / "tmp") == []
 
 
+def test_without_locks_a_removal_leaves_the_parts_of_those_who_may_live(lockless):
+    with lockless.receive(promise(DATA)) as part:
+        fill(part, [(0, 3 * BLOCK)], data=DATA)
+        assert lockless.remove(DIGEST, lambda: True)
+        fill(part, data=DATA)
+        part.finish(go_on)
+    assert blob(lockless, DIGEST).read_bytes() == DATA
+
+
 @pytest.fixture
 def tight(tmpfs, ledger):
     """A store on a disk of one MiB."""

@@ -139,11 +139,11 @@ class Scrubber:
         )
 
     def _stale(self, order: ScrubOrder, run: "_Run") -> Iterator[BlobRecord]:
-        """What is read is not stale any more; what could not be read still is."""
+        """What is read is not stale any more, unless the clock was set back; what could not be read still is."""
         while batch := [
             record
             for record in self.store.stale(order.before, BATCH + len(run.unread))
-            if record.digest not in run.unread
+            if record.digest not in run.unread and record.digest not in run.read_now
         ]:
             yield from batch
 
@@ -167,6 +167,7 @@ class _Run:
 
     def __init__(self, store: Store, repairer: Repairer, order: ScrubOrder, context: JobContext) -> None:
         self.unread: dict[Digest, UnreadBlob] = {}
+        self.read_now: set[Digest] = set()
         self._damaged: list[DamagedBlob] = []
         self._store, self._repairer, self._order, self._context = store, repairer, order, context
         self._pace = Pace(order.rate, context.check)
@@ -193,6 +194,7 @@ class _Run:
             return True
         else:
             size = good.size
+        self.read_now.add(record.digest)
         self._checked += 1
         self._bytes += size
         return True

@@ -30,7 +30,7 @@ from modelhub.jobs.owners import is_dead, me
 from modelhub.jobs.workers import Workers
 from modelhub.registry import Registry
 
-__all__ = ["JobContext", "Jobs", "is_dead"]
+__all__ = ["JobContext", "Jobs"]
 
 log = logging.getLogger(__name__)
 

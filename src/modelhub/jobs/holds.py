@@ -1,17 +1,14 @@
 """Keeps repositories from being purged, and bytes from being collected, while something is done with them."""
 
 import logging
-import os
-import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from uuid import uuid4
 
 from modelhub.errors import HubClosed, RegistryError
 from modelhub.facts import RepoRecord
-from modelhub.jobs.engine import is_dead
+from modelhub.jobs.owners import is_dead, me
 from modelhub.refs import Digest
 from modelhub.registry import Owner, Registry, StoreKey
 from modelhub.runtimes.processes import process_mark
@@ -20,10 +17,6 @@ log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 30.0
 BEAT_SECONDS = 10.0
-
-
-def _me() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +41,7 @@ class Holds:
 
     registry: Registry
     place: StoreKey
-    owner: str = field(default_factory=_me)
+    owner: str = field(default_factory=me)
 
     @contextmanager
     def hold(
@@ -60,14 +53,14 @@ class Holds:
         Raises:
             RepositoryNotFound: when a purge has taken it.
         """
-        me = process_mark()
+        mine = process_mark()
         with self.registry.begin() as tx:
             number = tx.leases.take(
                 None if record is None else record.id,
                 store=self.place,
                 owner=self.owner,
-                host=me.host,
-                boot_id=me.boot_id,
+                host=mine.host,
+                boot_id=mine.boot_id,
                 purpose=purpose,
                 seconds=LEASE_SECONDS,
                 digests=digests,
@@ -115,6 +108,6 @@ class Holds:
 
 def _is_over(lease: Owner) -> bool:
     """Whether its owner was a process of this host, which has ended or was before the host's last boot."""
-    me = process_mark()
-    rebooted = lease.host == me.host and bool(lease.boot_id) and lease.boot_id != me.boot_id
+    mine = process_mark()
+    rebooted = lease.host == mine.host and bool(lease.boot_id) and lease.boot_id != mine.boot_id
     return rebooted or is_dead(lease.owner)

@@ -1,17 +1,15 @@
 """The claims of one download: taken for all its large files at once, renewed while it goes on."""
 
 import logging
-import os
 import socket
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from types import TracebackType
 from typing import Self
-from uuid import uuid4
 
 from modelhub.errors import HubClosed, RegistryError
 from modelhub.jobs.download.ports import Claims
-from modelhub.jobs.engine import is_dead
+from modelhub.jobs.owners import is_dead, me
 from modelhub.refs import Digest
 
 log = logging.getLogger(__name__)
@@ -50,7 +48,7 @@ class Keeper:
 
     def __init__(self, claims: Claims) -> None:
         self._claims = claims
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._owner = me()
         self._held: set[Digest] = set()
         self._held_by_others = False
         self._lock = threading.Lock()

@@ -143,15 +143,20 @@ class XetReader:
         if self._failed or start >= end:
             return None
         try:
-            with self._lock:
-                if self._group is None:
-                    self._group = self._xet.group(self._xet.access(self._key, self._ask))
-                group = self._group
+            group = self._group or self._opened()
             info = hf_xet.XetFileInfo(self._file.xet_hash, self._file.size)
             return group.download_stream(info, start=start, end=end)
         except Exception as error:  # noqa: BLE001 - whatever hf-xet raises, plain ranges remain
             self._fail(error)
             return None
+
+    def _opened(self) -> Any:
+        """The group of this reader. The hub is asked before the lock is taken, for which `stop` would wait."""
+        access = self._xet.access(self._key, self._ask)
+        with self._lock:
+            self._check()  # who stops from here on sees the group, and ends it
+            self._group = self._group or self._xet.group(access)
+            return self._group
 
     def _resume(
         self, start: int, end: int, error: Exception | None

@@ -76,7 +76,7 @@ class Parts:
         """The part's file, ours alone until the end; `None` when it was another's, and went with it."""
         name = part_name(digest, self._blobs.host)
         with self._folders.errors("open", name):
-            fd = self._open(name)
+            fd = self._open(name, watch)
         try:
             with self._folders.errors("lock", name):
                 if not self._folders.locks or not wait_lock(self._ops, fd, watch):
@@ -86,22 +86,22 @@ class Parts:
         finally:
             self._ops.close(fd)
 
-    def _open(self, name: str) -> int:
+    def _open(self, name: str, watch: Watch) -> int:
         """Open or make it. What others planted there, or what cannot be written, is removed."""
         try:
             return self._ops.open(name, _OPEN, 0o600, dir_fd=self._folders.tmp)
         except PermissionError:
-            self._unseal(name)
+            self._unseal(name, watch)
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.ENXIO):
                 raise
             discard(self._ops, name, dir_fd=self._folders.tmp)
         return self._ops.open(name, _OPEN, 0o600, dir_fd=self._folders.tmp)
 
-    def _unseal(self, name: str) -> None:
+    def _unseal(self, name: str, watch: Watch) -> None:
         """Make writable what died between being sealed and being named; never a blob itself."""
         with opened(self._ops, name, READ, dir_fd=self._folders.tmp) as fd:
-            wait_lock(self._ops, fd)
+            wait_lock(self._ops, fd, watch)
             if self._ops.fstat(fd).st_nlink == 1:
                 self._ops.fchmod(fd, 0o600)
             else:
