@@ -43,6 +43,21 @@ def test_each_comes_from_the_environment_and_arguments_win(tmp_path):
     assert Settings.from_env(environ).store == "file:///old"
 
 
+@pytest.mark.parametrize(
+    ("environ", "cache"),
+    [
+        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
+        ({"HUGGINGFACE_HUB_CACHE": "/old", "HF_HOME": "/b"}, "/old"),
+        ({"HF_HOME": "/b", "XDG_CACHE_HOME": "/c"}, "/b/hub"),
+        ({"HF_HOME": " ", "XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
+    ],
+)
+def test_the_cache_is_where_huggingface_hub_looks(environ, cache):
+    assert Settings.from_env(environ).hf_cache == Path(cache)
+    assert Settings.from_env(environ, hf_cache="/mine").hf_cache == Path("/mine")
+    assert Settings.from_env({}).hf_cache == Path("~/.cache/huggingface/hub").expanduser()
+
+
 @pytest.mark.parametrize("store", ["/data/store", Path("/data/store")])
 def test_a_store_may_be_a_plain_folder(store):
     assert Settings.from_env({}, store=store).store == "file:///data/store"

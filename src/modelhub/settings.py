@@ -32,6 +32,7 @@ _FROM_ENV = {
     "recipes": ("MODELHUB_RECIPES",),
     "workers": ("MODELHUB_WORKERS",),
     "hf_endpoint": ("HF_ENDPOINT",),
+    "hf_cache": ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"),
     "max_connections": ("MODELHUB_MAX_CONNECTIONS",),
     "max_connections_per_host": ("MODELHUB_MAX_CONNECTIONS_PER_HOST",),
     "bandwidth": ("MODELHUB_BANDWIDTH",),
@@ -43,6 +44,7 @@ _SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "w
     "store_quota",
     "cache",
     "cache_quota",
+    "hf_cache",
     "max_connections",
     "max_connections_per_host",
     "xet",
@@ -50,6 +52,10 @@ _SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "w
 """Settings whose values an error may show: the others may hold a password."""
 
 _PER_SECOND = re.compile(r"/s\s*\Z", re.IGNORECASE)
+_HF_HOMES = (("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"))
+"""Where huggingface_hub looks for its cache when it is not named, in its order."""
+_HF_CACHE = "~/.cache/huggingface/hub"
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
 
 
@@ -69,7 +75,7 @@ class Settings(BaseModel):
     recipes (one in `home` by default); `workers` is how many threads of this process do submitted jobs (0
     leaves them to `modelhub worker`); `hf_endpoint` and `hf_token` are for Hugging Face (a
     token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
-    stays anonymous). Of the network, a process takes at most `max_connections` connections, of them
+    stays anonymous), `hf_cache` is the folder where huggingface_hub keeps what it fetched. Of the network, a process takes at most `max_connections` connections, of them
     `max_connections_per_host` to one host, and `bandwidth` bytes a second (no limit by default; a text
     such as `50MB/s` will do); `xet` lets hf-xet fetch what the hub keeps so. The environment is read by `from_env` alone.
 
@@ -94,6 +100,7 @@ class Settings(BaseModel):
     recipes: Path
     workers: int = Field(default=2, ge=0, le=256)
     hf_endpoint: str = DEFAULT_ENDPOINT
+    hf_cache: Path
     hf_token: SecretStr | None = None
     max_connections: int = Field(default=32, ge=1, le=1024)
     max_connections_per_host: int = Field(default=16, ge=1, le=1024)
@@ -108,6 +115,7 @@ class Settings(BaseModel):
         values["recipes"] = _folder("recipes", values.get("recipes", home / "recipes"))
         values["store"] = _store_uri(values.get("store", home / "store"))
         values["cache"] = _folder("cache", values.get("cache", home / "cache"))
+        values["hf_cache"] = _folder("hf_cache", values.get("hf_cache", _HF_CACHE))
         for name in ("store_quota", "cache_quota"):
             if isinstance(quota := values.get(name), str):
                 values[name] = parse_bytes(quota, name)
@@ -168,6 +176,9 @@ class Settings(BaseModel):
             found = [environ[key] for key in variables if environ.get(key, "").strip()]
             if found:
                 values[name] = found[0]
+        for key, below in _HF_HOMES:
+            if environ.get(key, "").strip():
+                values.setdefault("hf_cache", Path(environ[key]) / below)
         values |= {name: value for name, value in given.items() if value is not None}
         return cls(**values)
 

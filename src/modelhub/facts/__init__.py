@@ -4,6 +4,7 @@ Each is a pydantic model: checked when made, equal by value, JSON by `model_dump
 `str()` of a report is a table for people; `repr()` is one line.
 """
 
+from modelhub.facts.adoption import AdoptedCommit, Adoption, RejectedFile
 from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
@@ -50,6 +51,8 @@ from modelhub.facts.usage import ComponentUsage, RepoUsage, Usage
 from modelhub.facts.verification import FileState, Verification, VerifiedFile
 
 __all__ = [
+    "AdoptedCommit",
+    "Adoption",
     "BlobRecord",
     "BlobState",
     "Call",
@@ -95,6 +98,7 @@ __all__ = [
     "ProgressCallback",
     "Proof",
     "Provenance",
+    "RejectedFile",
     "Removal",
     "RepoFile",
     "RepoId",

@@ -1,6 +1,10 @@
 """What a Hub does with what it has: prove it, let its code run, forget it, delete it."""
 
-from modelhub.facts import CodeApproval, Forgotten, Removal, RepoRecord, Verification
+import os
+from pathlib import Path
+
+from modelhub.facts import Adoption, CodeApproval, Forgotten, Removal, RepoRecord, Verification
+from modelhub.hub.adopting import CacheAdopter
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
 from modelhub.hub.how import Model, Shown
@@ -10,6 +14,8 @@ from modelhub.hub.serving import Serving
 from modelhub.hub.verify import Verifier
 from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
+from modelhub.settings import Settings
+from modelhub.store import AdoptMode
 
 
 class Upkeep:
@@ -21,6 +27,8 @@ class Upkeep:
     _code: CodeGate
     _verifier: Verifier
     _purger: Purger
+    _adopter: CacheAdopter
+    settings: Settings
     _progress: Shown
 
     def _shown(self, progress: Shown) -> Reporter:
@@ -44,6 +52,31 @@ class Upkeep:
         """
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             return self._verifier.verify(ModelRef.parse(model), variant, call, show)
+
+    def adopt_hf_cache(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        mode: AdoptMode = "auto",
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Adoption:
+        """Take what huggingface_hub has fetched into the store. Opens no socket; the cache stays as it is.
+
+        `path` is its folder (the setting `hf_cache` by default), `mode` as for `Store.adopt`. Every file
+        is hashed, and taken only if it is what the synced commit says, or, of one that is not known here,
+        what the cache itself says. Repositories that are not known are registered: sync them next, since
+        what no repository lists is garbage after an hour (`hub.store.gc`). What is damaged, empty or a link
+        out of the cache is in `rejected`, with the reason.
+
+        Raises:
+            InvalidInput: there is no such folder, or no such mode.
+            StoreFull, StoreUnavailable: it cannot be stored, or not so. What was adopted stays.
+            Cancelled, DeadlineExceeded
+        """
+        folder = self.settings.hf_cache if path is None else Path(path).expanduser()
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            return self._adopter.adopt(folder, mode, call, show)
 
     def allow_code(
         self, model: Model, *, timeout: float | None = None, progress: Shown = None

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from modelhub.hub.adopting import CacheAdopter
 from modelhub.hub.answering import Answering
 from modelhub.hub.calls import Calls
 from modelhub.hub.checking import Checker
@@ -51,6 +52,7 @@ class Rooms(NamedTuple):
     purger: Purger
     recipes: Recipes
     storekeeping: StoreKeeping
+    adopter: CacheAdopter
 
 
 def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> Rooms:
@@ -125,4 +127,5 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
             Checker(registry, store, ledger, ledger.key, holds),
             progress,
         ),
+        CacheAdopter(registry, resolver, store),
     )

@@ -1,0 +1,28 @@
+"""`modelhub adopt-hf-cache`: what huggingface_hub has fetched need not be fetched again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelhub.cli import render
+from modelhub.cli.options import AsJson, common
+from modelhub.store import known_mode
+
+
+def adopt_hf_cache(
+    path: Annotated[
+        Path | None, typer.Argument(help="The cache's folder; that of HF_HUB_CACHE if left out.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="auto (clones where that can be, else copies), copy, reflink, hardlink.")
+    ] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Take what is in huggingface_hub's cache into the store; exits 1 when a file was rejected."""
+    way = known_mode(mode)
+    with common.hub() as hub:
+        done = hub.adopt_hf_cache(path, mode=way)
+    render.fact(done, as_json=as_json)
+    if done.rejected:
+        raise typer.Exit(1)
