@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -33,11 +34,14 @@ class Faulty(FsOps):
         self.left = fail_at
         self.code = code
         self.failed = None
+        self.lock = threading.Lock()  # a part has several threads
 
     def __getattribute__(self, name):
         if name in OPERATIONS:
-            self.left -= 1
-            if self.left == 0:
+            with self.lock:
+                self.left -= 1
+                mine = self.left == 0
+            if mine:
                 self.failed = name
 
                 def fail(*_args, **_fds):
