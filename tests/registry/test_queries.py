@@ -1,6 +1,7 @@
 """The questions of the hot path are answered from indexes, on a database of some size."""
 
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, text
@@ -114,6 +115,23 @@ def test_writing_uses_indexes(registry):
         StoreLedger(registry, "file:///s", host="h").record([blob])
     assert len(found) >= 20
     assert bad(found) == {}
+
+
+def test_who_needs_bytes_is_asked_of_those_bytes_alone(registry):
+    store, one = StoreKey("file:///s", "h"), digest("one")
+    saved(registry)
+    blob = BlobRecord(digest=one, size=3, state=BlobState.PRESENT, path="p")
+    StoreLedger(registry, store.uri, host=store.host).record([blob])
+    with plans(registry, registry._writer) as found, registry.begin() as tx:
+        tx.garbage.spare(store)
+        tx.garbage.mark(store, [one], timedelta(0))
+        tx.garbage.confirm(one, store)
+        tx.evictions.confirm(one, store)
+        tx.leases.take(
+            None, store=store, owner="h:1:a", host="h", purpose="reading", seconds=9, digests=[one]
+        )
+    assert len(found) >= 9
+    assert [step for steps in found.values() for step in steps if step.startswith("SCAN model_")] == []
 
 
 def test_the_detector_sees_a_scan(registry):
