@@ -11,6 +11,7 @@ from modelhub.hub.doctor import Checkup, Finding, diagnose, examine
 from modelhub.registry import Registry
 from modelhub.runtimes.discovery import GROUP
 from modelhub.settings import Settings
+from modelhub.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +85,7 @@ def test_what_nobody_foresaw_is_a_finding_too(monkeypatch, tmp_path):
     settings = Settings.from_env({}, home=tmp_path)
     for where, name, subject in (
         (Registry, "open", "database"),
-        (doctor.Store, "open", "store"),
+        (Store, "open", "store"),
         (doctor, "devices", "devices"),
         (doctor, "Runtimes", "runtimes"),
     ):
