@@ -30,6 +30,14 @@ def test_a_cache_is_adopted(run, server, tmp_path, monkeypatch):
     assert len(json.loads(out)["rejected"]) == 1
 
 
+def test_a_cache_is_made(run, tmp_path):
+    status, out, _ = run("export-hf-cache", f"{MODEL}:q4_0", str(tmp_path / "made"), "--json")
+    assert status == 0
+    path = json.loads(out)["commits"][0]["path"]
+    assert snapshot_download(MODEL, cache_dir=tmp_path / "made", local_files_only=True) == path
+    assert MODEL in run("export-hf-cache", f"{MODEL}:q4_0", str(tmp_path / "made"))[1]
+
+
 def test_wrong_usage_is_told(run, tmp_path):
     assert run("adopt-hf-cache", str(tmp_path / "nowhere"))[0] == 1
     status, _, err = run("adopt-hf-cache", str(tmp_path), "--mode", "move")

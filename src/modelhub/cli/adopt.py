@@ -1,4 +1,4 @@
-"""`modelhub adopt-hf-cache`: what huggingface_hub has fetched need not be fetched again."""
+"""`modelhub adopt-hf-cache` and `modelhub export-hf-cache`: what was fetched once need not be fetched again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from modelhub.cli import render
-from modelhub.cli.options import AsJson, common
+from modelhub.cli.options import AsJson, Model, VariantName, common
 from modelhub.store import known_mode
 
 
@@ -26,3 +26,15 @@ def adopt_hf_cache(
     render.fact(done, as_json=as_json)
     if done.rejected:
         raise typer.Exit(1)
+
+
+def export_hf_cache(
+    model: Model,
+    path: Annotated[Path, typer.Argument(help="The cache's folder, made if it is missing.")],
+    variant: VariantName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model into a cache of huggingface_hub, for programs that read only that."""
+    with common.hub() as hub:
+        done = hub.export_hf_cache(model, path, variant=variant)
+    render.fact(done, as_json=as_json)

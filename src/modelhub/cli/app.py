@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from modelhub.cli import render
-from modelhub.cli.adopt import adopt_hf_cache
+from modelhub.cli.adopt import adopt_hf_cache, export_hf_cache
 from modelhub.cli.jobs import jobs, worker
 from modelhub.cli.options import (
     AsJson,
@@ -263,6 +263,7 @@ app.command()(forget)
 app.command()(purge)
 app.command()(du)
 app.command("adopt-hf-cache")(adopt_hf_cache)
+app.command("export-hf-cache")(export_hf_cache)
 app.command()(gc)
 app.command()(pin)
 app.command()(unpin)

@@ -4,7 +4,7 @@ Each is a pydantic model: checked when made, equal by value, JSON by `model_dump
 `str()` of a report is a table for people; `repr()` is one line.
 """
 
-from modelhub.facts.adoption import AdoptedCommit, Adoption, RejectedFile
+from modelhub.facts.adoption import AdoptedCommit, Adoption, Export, ExportedCommit, RejectedFile
 from modelhub.facts.base import Fact, JsonDict, JsonValue, SummedFact
 from modelhub.facts.blob import BlobRecord, BlobState, Proof
 from modelhub.facts.call import Call, Progress, ProgressCallback, Token
@@ -67,6 +67,8 @@ __all__ = [
     "DamagedBlob",
     "Device",
     "Evidence",
+    "Export",
+    "ExportedCommit",
     "Fact",
     "FaultKind",
     "FileKind",

@@ -1,6 +1,7 @@
-"""What adopting a cache of other tools has brought."""
+"""What a cache of other tools has given to the store, and got from it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pydantic import computed_field
@@ -74,3 +75,39 @@ class Adoption(SummedFact):
             rows_of_rejected = [(one.path, one.reason) for one in self.rejected]
             lines.append(table(("rejected", "why"), rows_of_rejected))
         return "\n".join(lines)
+
+
+class ExportedCommit(Fact):
+    """A snapshot that was put into a cache: its folder, its files, their bytes, and how many of these were
+    copied, since no link could be made.
+    """
+
+    repo: str
+    commit: str
+    path: Path
+    files: int
+    bytes: int
+    copied_bytes: int
+
+
+class Export(Fact):
+    """What a cache of huggingface_hub has got: the model's own commit first, then those that it builds on."""
+
+    cache: str
+    commits: tuple[ExportedCommit, ...]
+
+    @property
+    def path(self) -> Path:
+        """The folder of the model's own files."""
+        return self.commits[0].path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        rows = [
+            (one.repo, one.commit[:12], one.files, human_bytes(one.bytes), human_bytes(one.copied_bytes))
+            for one in self.commits
+        ]
+        shown = table(("repository", "commit", "files", "bytes", "copied"), rows)
+        return f"{self.cache}\n{shown}"

@@ -93,7 +93,7 @@ class Hub(Upkeep):
             self._close = undo.pop_all()
         self._registry, self._resolver, self._serving = rooms.registry, rooms.resolver, rooms.serving
         self._code, self._verifier, self._answering = rooms.code, rooms.verifier, rooms.answering
-        self._purger, self._adopter = rooms.purger, rooms.adopter
+        self._purger, self._adopter, self._exporter = rooms.purger, rooms.adopter, rooms.exporter
         self.jobs, self.recipes, self.store = rooms.jobs, rooms.recipes, rooms.storekeeping
 
     # What is there

@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 
-from modelhub.facts import Adoption, CodeApproval, Forgotten, Removal, RepoRecord, Verification
+from modelhub.facts import Adoption, CodeApproval, Export, Forgotten, Removal, RepoRecord, Verification
 from modelhub.hub.adopting import CacheAdopter
 from modelhub.hub.calls import Calls
 from modelhub.hub.code import CodeGate
+from modelhub.hub.exporting import CacheExporter, check_exportable, folder_of, refs_of
 from modelhub.hub.how import Model, Shown
 from modelhub.hub.purging import Purger
 from modelhub.hub.resolve import Resolver
 from modelhub.hub.serving import Serving
 from modelhub.hub.verify import Verifier
+from modelhub.planner import Wish
 from modelhub.progress import Reporter, reporter
 from modelhub.refs import ModelRef
 from modelhub.settings import Settings
@@ -28,6 +30,7 @@ class Upkeep:
     _verifier: Verifier
     _purger: Purger
     _adopter: CacheAdopter
+    _exporter: CacheExporter
     settings: Settings
     _progress: Shown
 
@@ -77,6 +80,36 @@ class Upkeep:
         folder = self.settings.hf_cache if path is None else Path(path).expanduser()
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             return self._adopter.adopt(folder, mode, call, show)
+
+    def export_hf_cache(
+        self,
+        model: Model,
+        path: str | os.PathLike[str],
+        *,
+        variant: str | None = None,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> Export:
+        """Put a model into a cache of huggingface_hub at `path`, for programs that read only that.
+
+        Fetches what is missing, as `pull`, and verifies all. Weights become hard links where they can, and
+        take no room on the store's disk then; they are read-only. Whoever names no revision
+        finds the default branch (`refs/main`), when it is that.
+
+        Raises:
+            InvalidInput: for a model that is not of Hugging Face.
+            StoreFull, StoreUnavailable: `path` cannot be written.
+            LicenseRefused, IntegrityError: as `pull`.
+        """
+        ref, folder = ModelRef.parse(model), folder_of(path)
+        with self._calls.serve(timeout) as call, self._shown(progress) as show:
+            target = self._resolver.resolve(ref, call, show)
+            check_exportable(target)
+            wish = Wish(None, target.tags, variant)
+            plan = self._serving.planning.plan(target, wish, None, {}, whole=True)
+            pulled = self._serving.loading.pull(target, plan, call, show)
+            refs = refs_of(target, ref.revision)
+            return self._exporter.export(target, pulled, refs, folder, call, show)
 
     def allow_code(
         self, model: Model, *, timeout: float | None = None, progress: Shown = None

@@ -9,6 +9,7 @@ from modelhub.hub.calls import Calls
 from modelhub.hub.checking import Checker
 from modelhub.hub.code import CodeGate
 from modelhub.hub.collecting import Collector
+from modelhub.hub.exporting import CacheExporter
 from modelhub.hub.fetching import Fetching
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
@@ -53,6 +54,7 @@ class Rooms(NamedTuple):
     recipes: Recipes
     storekeeping: StoreKeeping
     adopter: CacheAdopter
+    exporter: CacheExporter
 
 
 def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> Rooms:
@@ -128,4 +130,5 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
             progress,
         ),
         CacheAdopter(registry, resolver, store),
+        CacheExporter(store),
     )

@@ -40,6 +40,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LISTING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
+def repo_folder(repo: str) -> str:
+    """How the cache calls the folder of `org/name`."""
+    return f"models--{repo.replace('/', '--')}"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What a file should be, as far as the cache says: `size` in bytes, `git_oid` git's id of these bytes."""

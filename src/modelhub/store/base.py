@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from modelhub.errors import IntegrityError, ModelHubError, StoreFull, StoreUnavailable
-from modelhub.facts import BlobRecord, Snapshot, StoreCapabilities
+from modelhub.facts import BlobRecord, Snapshot, SnapshotFile, StoreCapabilities
 from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
@@ -289,6 +289,23 @@ class Store(ABC):
             IntegrityError, ArtifactNotFound: as `verify`.
             UnsafePath: two of the names collide, or the repository's name is none.
             StoreFull, StoreUnavailable
+        """
+
+    @abstractmethod
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        files: Mapping[RepoPath, Digest],
+        *,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> tuple[SnapshotFile, ...]:
+        """Verify `files` and put them into a folder outside of the store, made where it is missing.
+
+        Each appears whole, in place of what is there: linked as in a snapshot, never symbolically.
+
+        Raises:
+            IntegrityError, ArtifactNotFound, UnsafePath, StoreFull, StoreUnavailable: as `link`.
         """
 
     @staticmethod

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Self
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
-from modelhub.facts import BlobRecord, BlobState, Snapshot, StoreCapabilities
+from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
 from modelhub.store.adopting import Adopter, AdoptMode, known_mode, split
 from modelhub.store.base import DAY, WEEK, Store, together
 from modelhub.store.batch import LocalBatch
 from modelhub.store.blobs import Blobs, Clock
+from modelhub.store.exporting import Exporter
 from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
@@ -48,6 +49,7 @@ class LocalStore(Store, schemes=("", "file")):
         self._publisher = Publisher(folders, self._blobs)
         self._adopter = Adopter(folders, self._blobs, self._publisher)
         self._parts = Parts(folders, self._blobs, self._publisher)
+        self._exporter = Exporter(folders, self._blobs)
         self._snapshots = Snapshots(folders, self._blobs)
 
     @classmethod
@@ -222,6 +224,18 @@ class LocalStore(Store, schemes=("", "file")):
             path=self.root / layout.SNAPSHOTS / folder,
             files=linked,
         )
+
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        files: Mapping[RepoPath, Digest],
+        *,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> tuple[SnapshotFile, ...]:
+        check_tree(files)
+        root = Path(folder).absolute()
+        return self._exporter.export(root, files, Watch.of(on_bytes, check))
 
     def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
         if gone := remove_blob(self._folders, self._blobs, digest, confirm):

@@ -103,6 +103,18 @@ class StoreContract(ABC):
         record = store.adopt("theirs.gguf", promise(data), root=tmp_path)
         assert self.raw(store, record.digest) == (tmp_path / "theirs.gguf").read_bytes() == data
 
+    def test_blobs_are_exported(self, store: Store, tmp_path: Path) -> None:
+        large, small = put(store, pattern(100_000)), put(store, b"{}")
+        files = {RepoPath("a/model.gguf"): large.digest, RepoPath("config.json"): small.digest}
+        for _ in range(2):
+            made = store.export(tmp_path / "out", files)
+            assert [(one.path, one.sha256) for one in made] == list(files.items())
+            for path, digest in files.items():
+                assert (tmp_path / "out" / path).read_bytes() == self.raw(store, digest)
+        with pytest.raises(ArtifactNotFound):
+            store.export(tmp_path / "out", {RepoPath("x"): Digest.of(b"never stored")})
+        assert not (tmp_path / "out" / "x").exists()
+
     def test_no_bytes_are_bytes_too(self, store: Store) -> None:
         record = put(store, b"")
         assert self.raw(store, record.digest) == b""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
-from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
+from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, StoreUnavailable
 from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.fsops import Check, Watch
@@ -96,6 +96,23 @@ class Bucket:
                 yield stream
             finally:
                 stream.stop()
+
+    def require_small(self, digest: Digest, limit: int) -> None:
+        """Refuse a blob of more than `limit` bytes.
+
+        Raises:
+            InvalidInput
+            ArtifactNotFound: there is no such blob.
+        """
+        size = self.look(digest)
+        if size is None:
+            raise self.absent(digest)
+        if size > limit:
+            raise InvalidInput(
+                f"the blob {digest.short} has {size} bytes, more than the limit of {limit}",
+                hint="Open its path instead of reading it whole.",
+                field="limit",
+            )
 
     def read(self, digest: Digest, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`.

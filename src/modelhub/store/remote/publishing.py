@@ -67,6 +67,21 @@ class Publisher:
                 self.note(pending, BlobState.MISSING)
         raise self._bucket.busy(pending[0].digest)
 
+    def complete(self, digests: Sequence[Digest], watch: Watch) -> None:
+        """Let the bucket have what only the cache has: a put that was cut short."""
+        recorded = self._ledger.find(digests)
+        unsure = [
+            digest
+            for digest in digests
+            if (known := recorded.get(digest)) is None or known.state is not BlobState.PRESENT
+        ]
+        copies, there = self._cache.store.find(unsure), self._bucket.looks(unsure)
+        lacking = [digest for digest, copy in copies.items() if there.get(digest) != copy.size]
+        noted = [copy for digest, copy in copies.items() if digest not in lacking]
+        if noted:
+            self.note(noted, BlobState.PRESENT)
+        self.publish(list(self._cache.store.verify(lacking).values()), watch)
+
     def _send(self, records: Sequence[BlobRecord], watch: Watch) -> None:
         def one(record: BlobRecord) -> None:
             with self._cache.store.outgoing(record.digest, watch) as data:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
-from modelhub.facts import BlobRecord, BlobState, Snapshot, StoreCapabilities
+from modelhub.errors import ArtifactNotFound, IntegrityError, ModelHubError
+from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.adopting import AdoptMode
 from modelhub.store.base import DAY, WEEK, Store, together
@@ -183,7 +183,7 @@ class RemoteStore(Store, schemes=("memory", "s3")):
 
     def read(self, digest: Digest, limit: int) -> bytes:
         if not self._local.find([digest]):
-            self._small(digest, limit)
+            self._bucket.require_small(digest, limit)
         for _ in range(_ROUNDS):
             with self._cache.pinned([digest]):
                 self._bring([digest], Watch())
@@ -192,17 +192,6 @@ class RemoteStore(Store, schemes=("memory", "s3")):
                 except (ArtifactNotFound, IntegrityError):
                     continue  # the copy was wrong, or went: the bucket has another
         raise self._bucket.busy(digest)
-
-    def _small(self, digest: Digest, limit: int) -> None:
-        size = self._bucket.look(digest)
-        if size is None:
-            raise self._bucket.absent(digest)
-        if size > limit:
-            raise InvalidInput(
-                f"the blob {digest.short} has {size} bytes, more than the limit of {limit}",
-                hint="Open its path instead of reading it whole.",
-                field="limit",
-            )
 
     def verify(
         self,
@@ -321,13 +310,26 @@ class RemoteStore(Store, schemes=("memory", "s3")):
             for _ in range(_ROUNDS):
                 self._bring(wanted, watch)
                 try:
-                    self._complete(wanted, watch)
+                    self._publisher.complete(wanted, watch)
                     return self._local.link(
                         vendor, name, commit, files, level=level, on_bytes=on_bytes, check=check
                     )
                 except (ArtifactNotFound, IntegrityError):
                     continue  # a copy was wrong, or another process let it go: the bucket has one
         raise self._bucket.busy(wanted[0])
+
+    def export(
+        self,
+        folder: str | os.PathLike[str],
+        files: Mapping[RepoPath, Digest],
+        *,
+        on_bytes: OnBytes | None = None,
+        check: Check | None = None,
+    ) -> tuple[SnapshotFile, ...]:
+        wanted = tuple(dict.fromkeys(files.values()))
+        with self._cache.pinned(wanted):
+            self.verify(wanted, on_bytes=on_bytes, check=check)
+            return self._local.export(folder, files, on_bytes=on_bytes, check=check)
 
     def _bring(self, digests: Sequence[Digest], watch: Watch) -> None:
         """Copy what is not in the cache."""
@@ -342,17 +344,6 @@ class RemoteStore(Store, schemes=("memory", "s3")):
                 failures.append(error)
         if failures:
             raise together(failures)
-
-    def _complete(self, digests: Sequence[Digest], watch: Watch) -> None:
-        """Let the bucket have what only the cache has: a put that was cut short."""
-        recorded = self._believed(digests)
-        unsure = [digest for digest in digests if digest not in recorded]
-        copies, there = self._local.find(unsure), self._bucket.looks(unsure)
-        lacking = [digest for digest, copy in copies.items() if there.get(digest) != copy.size]
-        noted = [copy for digest, copy in copies.items() if digest not in lacking]
-        if noted:
-            self._publisher.note(noted, BlobState.PRESENT)
-        self._publisher.publish(list(self._local.verify(lacking).values()), watch)
 
     # Out
 
