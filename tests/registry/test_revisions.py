@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from modelhub.errors import FileNotInRepository, IntegrityError, RepositoryNotFound, RevisionNotFound
-from modelhub.facts import RepoId
+from modelhub.facts import FileKind, RepoId
 from tests.registry import facts
 from tests.registry.samples import (
     COMMIT,
@@ -164,6 +164,29 @@ def test_a_listing_with_thousands_of_files(registry):
         tx.revisions.set_digests(record.id, COMMIT, {one.path: one.sha256 for one in files})
     with registry.read() as tx:
         assert tx.revisions.listing(record.id, COMMIT).files == files
+
+
+def test_a_part_of_a_listing(registry):
+    files = tuple(file(f"{number}.bin", sha256=digest(str(number))) for number in range(1200))
+    record = saved(registry, listing(files=files), listing(OTHER, files=(file("1.bin"), file("b.bin"))))
+    with registry.read() as tx:
+        part = tx.revisions.listing(record.id, COMMIT, ["7.bin", "1.bin", "b.bin", "1.bin"])
+        assert part == listing(files=(files[1], files[7]))
+        assert tx.revisions.listing(record.id, COMMIT, (one.path for one in files)).files == files
+        assert tx.revisions.listing(record.id, COMMIT, []).files == ()
+        assert tx.revisions.listing(record.id, "f" * 40, ["1.bin"]) is None
+
+
+def test_the_small_files_of_some_kinds(registry):
+    one = file("one/config.json", size=10, kind=FileKind.CONFIG)
+    large = file("large/config.json", size=11, kind=FileKind.CONFIG)
+    card, code = file("README.md", size=9, kind=FileKind.CARD), file("a.py", size=5, kind=FileKind.CODE)
+    record = saved(registry, listing(files=(one, large, code, card)), listing(OTHER, files=(one, card)))
+    with registry.read() as tx:
+        kinds = (FileKind.CARD, FileKind.CONFIG)
+        assert tx.revisions.files_of_kind(record.id, COMMIT, kinds, 10) == (one, card)
+        assert tx.revisions.files_of_kind(record.id, OTHER, kinds[1:], 10) == (one,)
+        assert tx.revisions.files_of_kind(record.id, "f" * 40, kinds, 10) == ()
 
 
 def test_set_digests_are_seen_in_the_listing(registry):

@@ -138,7 +138,7 @@ def plan_of(one, models: tuple[Model, ...], stored):
         for model in models
         for variant in model.variants
     ]
-    return make_plan(report, Wish(), offers, GPU, stored.__contains__, metadata_wanted(one))
+    return make_plan(report, Wish(), offers, GPU, stored.__contains__, metadata_wanted(one.files))
 
 
 def test_the_second_pipeline_reuses_the_first_ones_text_encoder_and_vae():

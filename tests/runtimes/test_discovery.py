@@ -226,6 +226,21 @@ def test_a_plugin_that_cannot_be_described_hides_no_other(name: str, value: str,
     assert broken.install == "pip install --upgrade poor-plugin"
 
 
+class Counting(EchoRuntime):
+    name = "counting"
+    asked = 0
+
+    def version(self) -> str:
+        type(self).asked += 1
+        return "1"
+
+
+def test_views_ask_for_a_version_once() -> None:
+    runtimes = of(point("counting", f"{__name__}:Counting"))
+    assert runtimes.views() == runtimes.views()
+    assert Counting.asked == 1
+
+
 def test_a_version_is_not_asked_of_what_is_not_installed() -> None:
     (view,) = of(point("nameless", bad("Absent"))).views()
     assert view.reason == "needs no_such_engine, which is not installed"

@@ -51,7 +51,7 @@ def pulled(folder: Path) -> Bundle:
     listing = RepoListing(
         repo=repo, commit="0" * 40, revision="main", files=files, source_uri=folder.as_uri()
     )
-    small = {file.path: (folder / file.path).read_bytes() for file in metadata_wanted(listing)}
+    small = {file.path: (folder / file.path).read_bytes() for file in metadata_wanted(listing.files)}
     headers = {
         path: read_safetensors(RangeReader.from_path(folder / path)) for path in headers_wanted(listing)
     }

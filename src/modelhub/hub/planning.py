@@ -23,7 +23,6 @@ from modelhub.planner import (
     make_plan,
 )
 from modelhub.refs import Digest
-from modelhub.registry.introspect import metadata_wanted
 from modelhub.runtimes import InstanceKey, Instances, Runtimes, Support, devices
 from modelhub.runtimes.bound import cannot_bind
 from modelhub.store import Store
@@ -74,7 +73,7 @@ class Planning:
         """
         self.check_names(wish.runtime, None)
         where = choose_device(devices(), device)
-        companions = metadata_wanted(self.resolver.listing(target))
+        companions = self.resolver.companions(target)
         files = [file for model in target.report.models for v in model.variants for _, file in v.files()]
         present = self.store.present({f.sha256 for f in (*files, *companions) if f.sha256})
         preferences = Preferences.of(target.record)

@@ -50,7 +50,7 @@ class Puller:
             IntegrityError: for a damaged blob that no source gives.
         """
         paths = sorted(set(wanted))
-        listing = self.resolver.listing(target)
+        listing = self.resolver.listing(target, paths)
         with self.holds.hold(
             target.record, f"pulling {target.report.repo}", _digests(listing, paths).values()
         ) as hold:
@@ -72,7 +72,7 @@ class Puller:
         for _ in range(MAX_ROUNDS):
             if missing := self.fetcher.missing(listing, paths):
                 moved += self.fetching.fetch(target.record, listing, what, missing, call, on_progress)
-                listing = self.resolver.listing(target)
+                listing = self.resolver.listing(target, paths)
                 hold.add(_digests(listing, [file.path for file in missing]).values())
                 continue
             digests = _digests(listing, paths)
@@ -93,7 +93,7 @@ class Puller:
                     "artifact_gone",
                     extra={"model_repo_name": target.report.repo, "hash": error.details["digests"][0]},
                 )
-                listing = self.resolver.listing(target)
+                listing = self.resolver.listing(target, paths)
                 continue
             reused = sum(file.size for file in linked.files) - moved
             return linked.model_copy(update={"fetched_bytes": moved, "reused_bytes": max(0, reused)})

@@ -127,7 +127,7 @@ class Recipes:
         """
         with self._calls.serve() as call:
             listing = self._resolver.listing(self._resolver.known(ModelRef.parse(model)))
-            wanted = {file.path: file.sha256 for file in metadata_wanted(listing) if file.sha256}
+            wanted = {file.path: file.sha256 for file in metadata_wanted(listing.files) if file.sha256}
             here = self._store.present(wanted.values())
             files: dict[str, bytes] = {
                 path: self._content(digest, call) for path, digest in wanted.items() if digest in here

@@ -1,5 +1,6 @@
 """From a reference to a repository at a commit, asking its source only when it must."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NoReturn
@@ -10,6 +11,7 @@ from modelhub.facts import (
     JobKind,
     JsonDict,
     ProgressCallback,
+    RepoFile,
     RepoId,
     RepoListing,
     RepoRecord,
@@ -20,6 +22,7 @@ from modelhub.jobs import Jobs, References, Syncer
 from modelhub.planner import nearest
 from modelhub.refs import ModelRef
 from modelhub.registry import Registry, Transaction
+from modelhub.registry.introspect import DESCRIBING, MAX_FILE, metadata_wanted
 from modelhub.sources import Source, Sources
 
 DEFAULT_SOURCE = "huggingface"
@@ -228,19 +231,25 @@ class Resolver:
         ref = ModelRef(repo.name, repo.vendor or None, repo.source, place.commit)
         return self._sync(ref, call, on_progress, None)
 
-    def listing(self, target: Target) -> RepoListing:
-        """Every file of the repository.
+    def listing(self, target: Target, paths: Iterable[str] | None = None) -> RepoListing:
+        """Every file of the repository; with `paths`, those of them that it has.
 
         Raises:
             RepositoryNotFound: when it was purged since it was found.
         """
         with self.registry.read() as tx:
-            listing = tx.revisions.listing(target.record.id, target.commit)
+            listing = tx.revisions.listing(target.record.id, target.commit, paths)
         if listing is None:
             raise RepositoryNotFound(
                 f"{target.report.repo} was purged meanwhile", hint="Ask for it again.", field="model"
             )
         return listing
+
+    def companions(self, target: Target) -> tuple[RepoFile, ...]:
+        """The small files that go with every variant. Not read of a repository's other files: they may be many."""
+        with self.registry.read() as tx:
+            files = tx.revisions.files_of_kind(target.record.id, target.commit, DESCRIBING, MAX_FILE)
+        return metadata_wanted(files)
 
     def with_sharing(self, target: Target) -> Report:
         """The report, with the other repositories that have some of its bytes now."""

@@ -110,7 +110,7 @@ def _asked_for(target: Target, listing: RepoListing, variant: str | None) -> tup
     pairs = candidates(target.report, Wish(None, target.tags, variant), target.record.task_hints)
     own = target.report.repo
     paths = {file.path for _, chosen in pairs for part, file in chosen.files() if part.repo == own}
-    paths |= {file.path for file in metadata_wanted(listing)}
+    paths |= {file.path for file in metadata_wanted(listing.files)}
     return tuple(file for file in listing.files if file.path in paths)
 
 

@@ -1,7 +1,7 @@
 """Commits of a repository: how its source listed them, what branches and tags meant."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -109,8 +109,13 @@ class Revisions:
             for row, commit in self._session.execute(rows)
         )
 
-    def listing(self, record_id: int, commit: str) -> RepoListing | None:
-        """A commit as its source listed it, with the hashes learnt since; `None` if it never did."""
+    def listing(
+        self, record_id: int, commit: str, paths: Iterable[str] | None = None
+    ) -> RepoListing | None:
+        """A commit as its source listed it, with the hashes learnt since; `None` if it never did.
+
+        With `paths` it has only those of these files that are in it.
+        """
         found = (
             select(RevisionRow, RepoRow)
             .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
@@ -121,8 +126,33 @@ class Revisions:
             return None
         revision, repo = pair
         files = select(RepoFileRow).where(RepoFileRow.revision_id == revision.id)
-        rows = sorted(self._session.scalars(files), key=lambda row: row.position)
+        asked = [None] if paths is None else batches(sorted(set(paths)))
+        rows = [
+            row
+            for batch in asked
+            for row in self._session.scalars(
+                files if batch is None else files.where(RepoFileRow.file_path.in_(batch))
+            )
+        ]
+        rows.sort(key=lambda row: row.position)
         return _listing(repo, revision, tuple(map(_file, rows)))
+
+    def files_of_kind(
+        self, record_id: int, commit: str, kinds: Iterable[FileKind], largest: int
+    ) -> tuple[RepoFile, ...]:
+        """The files of a commit that are of one of these kinds and have at most `largest` bytes."""
+        found = (
+            select(RepoFileRow)
+            .join(RevisionRow, RepoFileRow.revision_id == RevisionRow.id)
+            .where(
+                RevisionRow.model_repo_id == record_id,
+                RevisionRow.commit_hash == commit,
+                RepoFileRow.type.in_(tuple(kinds)),
+                RepoFileRow.size_bytes <= largest,
+            )
+            .order_by(RepoFileRow.position)
+        )
+        return tuple(map(_file, self._session.scalars(found)))
 
     def reader(self, record_id: int, listing: RepoListing) -> str | None:
         """Who looked last at what is in this commit; `None` if nobody did since it is described so."""

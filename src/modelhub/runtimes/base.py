@@ -222,7 +222,7 @@ class Runtime(ABC):
     def version(self) -> str:
         """The engine's version, for provenance; the modelhub runtime's own where it has none.
 
-        Asked whenever runtimes are listed: it reads metadata, and does not import the engine.
+        Asked when runtimes are first listed: it reads metadata, and does not import the engine.
         """
         return str(self.api_version)
 

@@ -46,6 +46,7 @@ class Runtimes:
         self._found: dict[str, tuple[EntryPoint, ...]] | None = None
         self._loaded: dict[str, Runtime] = {}
         self._there: dict[str, There] | None = None
+        self._told: set[str] = set()  # those that have told their version
 
     def installed(self) -> tuple[PluginEntry, ...]:
         """Every announced runtime, by name. Imports none; a name may appear more than once."""
@@ -120,7 +121,7 @@ class Runtimes:
         try:
             runtime = self.load(name)
             there = self._elsewhere(runtime)
-            return _described(runtime) if there is None else self._described_there(runtime, there)
+            return self._described(runtime) if there is None else self._described_there(runtime, there)
         except RuntimeProblem as error:
             problem = error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's own; its view says what
@@ -146,6 +147,15 @@ class Runtimes:
                 self._there = ask(self._python, single)
             return self._there[runtime.name]
 
+    def _described(self, runtime: Runtime) -> RuntimeView:
+        missing = ", ".join(runtime.missing())
+        if missing:
+            return _view(runtime, f"needs {missing}, which is not installed", runtime.install)
+        if runtime.name not in self._told:  # once: it takes milliseconds to read it
+            runtime.version()  # every answer tells it: what cannot say it cannot serve
+            self._told.add(runtime.name)
+        return _view(runtime)
+
     def _described_there(self, runtime: Runtime, there: There) -> RuntimeView:
         pip = f"{self._python} -m"
         if there.problem:
@@ -157,14 +167,6 @@ class Runtimes:
             return _view(runtime)
         reason = f"needs {', '.join(there.missing)}, which {self._python} does not have"
         return _view(runtime, reason, f"{pip} {runtime.install}" if runtime.install else "")
-
-
-def _described(runtime: Runtime) -> RuntimeView:
-    missing = ", ".join(runtime.missing())
-    if missing:
-        return _view(runtime, f"needs {missing}, which is not installed", runtime.install)
-    runtime.version()  # every answer tells it: what cannot say it cannot serve
-    return _view(runtime)
 
 
 def _view(runtime: Runtime, reason: str = "", install: str = "") -> RuntimeView:

@@ -69,7 +69,7 @@ def test_what_is_read_at_sync():
                 "evil_config.py",
                 ".gitattributes",
             ]
-        )
+        ).files
     )
     assert [file.path for file in wanted] == [
         "LICENSE",
@@ -83,16 +83,16 @@ def test_what_is_read_at_sync():
 
 
 def test_large_files_are_not_read():
-    assert metadata_wanted(listing({"config.json": MAX_FILE + 1, "README.md": MAX_FILE})) == tuple(
+    assert metadata_wanted(listing({"config.json": MAX_FILE + 1, "README.md": MAX_FILE}).files) == tuple(
         listing({"README.md": MAX_FILE}).files
     )
 
 
 def test_all_together_stay_within_their_bounds():
-    many = metadata_wanted(listing({f"part{n}/config.json": 10 for n in range(1000)}))
+    many = metadata_wanted(listing({f"part{n}/config.json": 10 for n in range(1000)}).files)
     assert len(many) == MAX_FILES
     large = metadata_wanted(
-        listing({f"part{n}/config.json": MAX_FILE for n in range(10)} | {"config.json": 9})
+        listing({f"part{n}/config.json": MAX_FILE for n in range(10)} | {"config.json": 9}).files
     )
     assert sum(file.size for file in large) <= MAX_TOTAL
     assert large[0].path == "config.json"

@@ -90,7 +90,7 @@ def codes(findings):
 
 @pytest.mark.parametrize("path", ["LICENSE", "LICENSE.txt", "license.md", "LICENCE", "COPYING"])
 def test_a_licence_file_is_evidence_that_outranks_the_card(path):
-    assert path in [file.path for file in metadata_wanted(listing([path]))]
+    assert path in [file.path for file in metadata_wanted(listing([path]).files)]
     same = found({path: APACHE}, license="apache-2.0")
     assert rows(same) == {
         ("repository", "apache-2.0", "card: license", 30),

@@ -27,7 +27,7 @@ def header(size: int) -> SafetensorsHeader:
 
 def find_wan(listing: RepoListing) -> Findings:
     known = {"LICENSE.txt": b"Apache License\nVersion 2.0, January 2004\n"} | CONTENT
-    files = {file.path: known.get(file.path, b"{}") for file in metadata_wanted(listing)}
+    files = {file.path: known.get(file.path, b"{}") for file in metadata_wanted(listing.files)}
     for path, shards in INDEXES.items():
         tensors = {f"t{n}": shard.rpartition("/")[2] for n, shard in enumerate(shards)}
         if path in files:
@@ -43,11 +43,11 @@ def test_the_rebuilt_files_are_those_of_the_repositories():
 
 
 def test_every_small_file_and_every_header_is_wanted_and_nothing_else():
-    wanted = {file.path for file in metadata_wanted(WAN_DIFFUSERS)}
+    wanted = {file.path for file in metadata_wanted(WAN_DIFFUSERS.files)}
     assert set(CONTENT) - {"config.json"} <= wanted
     assert set(INDEXES) <= wanted
     assert not [path for path in wanted if path.endswith((".safetensors", ".model", "/tokenizer.json"))]
-    assert sum(file.size for file in metadata_wanted(WAN_DIFFUSERS)) == 167_803
+    assert sum(file.size for file in metadata_wanted(WAN_DIFFUSERS.files)) == 167_803
     weights = {*TEXT_ENCODER, *TRANSFORMER, "vae/diffusion_pytorch_model.safetensors"}
     assert set(headers_wanted(WAN_DIFFUSERS)) == weights
 

@@ -62,7 +62,7 @@ class Rebuilt:
         Raises:
             ValueError: when a weight file, whose header is wanted, has none.
         """
-        small = {file.path: self._bytes(file.path) for file in metadata_wanted(self.listing)}
+        small = {file.path: self._bytes(file.path) for file in metadata_wanted(self.listing.files)}
         found = read_headers(self, self.listing, _Nobody(), FAMILIES)
         if found.damaged:
             raise ValueError(f"{self.case.repo}: these need a header: {sorted(found.damaged)}")

@@ -23,7 +23,7 @@ from modelhub.registry.introspect.cards import card_warnings
 from modelhub.registry.introspect.diffusers import DiffusersFamily, layout_findings
 from modelhub.registry.introspect.discovery import Introspectors
 from modelhub.registry.introspect.documents import Documents, Fields
-from modelhub.registry.introspect.files import classify, metadata_wanted
+from modelhub.registry.introspect.files import DESCRIBING, MAX_FILE, classify, metadata_wanted
 from modelhub.registry.introspect.gguf import GGUFFamily
 from modelhub.registry.introspect.guarded import Guarded, is_broken
 from modelhub.registry.introspect.license_texts import text_evidence
@@ -44,11 +44,13 @@ from modelhub.registry.introspect.weights import PICKLES_ARE
 
 __all__ = [
     "API_VERSION",
+    "DESCRIBING",
     "FAMILIES",
     "FROM_CARD",
     "FROM_CONFIG",
     "FROM_HEADER",
     "FROM_NAME",
+    "MAX_FILE",
     "READER",
     "Documents",
     "Family",
@@ -116,7 +118,9 @@ def find_families(listing: RepoListing, families: Sequence[Family] = FAMILIES) -
 def files_wanted(listing: RepoListing, families: Sequence[Family] = FAMILIES) -> tuple[RepoFile, ...]:
     """The small files that `introspect` would like to have."""
     plugins = (each for each in find_families(listing, families) if isinstance(each, Guarded))
-    return metadata_wanted(listing, (path for each in plugins for path in each.files_wanted(listing)))
+    return metadata_wanted(
+        listing.files, (path for each in plugins for path in each.files_wanted(listing))
+    )
 
 
 def headers_wanted(

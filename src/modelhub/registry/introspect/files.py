@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable
 from itertools import islice
 
-from modelhub.facts import FileKind, RepoFile, RepoListing
+from modelhub.facts import FileKind, RepoFile
 from modelhub.refs import RepoPath
 
 __all__ = [
+    "DESCRIBING",
     "MAX_FILE",
     "MAX_FILES",
     "MAX_TOTAL",
@@ -22,6 +23,8 @@ MAX_FILE = 16 << 20
 MAX_TOTAL = 32 << 20
 MAX_FILES = 200
 TEMPLATES = "additional_chat_templates"
+DESCRIBING = (FileKind.CONFIG, FileKind.METADATA, FileKind.TOKENIZER, FileKind.CARD)
+"""The kinds of the files that say what a repository has."""
 MAX_TOKENIZER = 1000
 """Files of a tokenizer, with its templates."""
 
@@ -63,17 +66,15 @@ def classify(path: RepoPath) -> FileKind:
     return next((kind for pattern, kind in _KINDS if pattern.fullmatch(name)), FileKind.OTHER)
 
 
-def metadata_wanted(listing: RepoListing, more: Iterable[RepoPath] = ()) -> tuple[RepoFile, ...]:
-    """The small files that describe a repository: configurations, indexes, templates, cards, and `more`.
+def metadata_wanted(files: Iterable[RepoFile], more: Iterable[RepoPath] = ()) -> tuple[RepoFile, ...]:
+    """Those of `files` that describe their repository: configurations, indexes, templates, cards, and `more`.
 
     Else never weights, code or vocabularies. Files near the root come first, small ones before large
     ones; what exceeds `MAX_FILE`, `MAX_FILES` or `MAX_TOTAL` bytes is left out.
     """
     asked = set(more)
     wanted = [
-        file
-        for file in listing.files
-        if _describes(file) or (file.path in asked and file.size <= MAX_FILE)
+        file for file in files if _describes(file) or (file.path in asked and file.size <= MAX_FILE)
     ]
     wanted.sort(key=lambda file: (file.path.count("/"), file.size, file.path))
     return tuple(_within(wanted[:MAX_FILES]))
@@ -99,8 +100,7 @@ def _describes(file: RepoFile) -> bool:
     # A vocabulary is large and says nothing of the model: it is fetched with the weights.
     if file.size > MAX_FILE or _VOCABULARY.fullmatch(file.path.name.lower()):
         return False
-    kinds = (FileKind.CONFIG, FileKind.METADATA, FileKind.TOKENIZER, FileKind.CARD)
-    return classify(file.path) in kinds
+    return classify(file.path) in DESCRIBING
 
 
 def _within(files: Iterable[RepoFile]) -> Iterable[RepoFile]:
