@@ -14,6 +14,9 @@ import pytest
 
 from tests.registry.repos.table import RepositoryTable
 from tests.rules import RuleTable
+from tests.tally import FaultTable, tally
+
+__all__ = ["tally"]  # a fixture
 
 Execute = Callable[[str], Any]
 
@@ -35,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(RepositoryTable())
+    config.pluginmanager.register(FaultTable())
     if config.getoption("--rules"):
         config.pluginmanager.register(RuleTable())
 

@@ -54,7 +54,7 @@ def idle(hub):
 
 
 def test_a_collection_that_is_killed_anywhere_loses_nothing_and_leaks_nothing(
-    make_hub, database_url, rounds
+    make_hub, database_url, rounds, tally
 ):
     hub = make_hub(database=database_url)
     kept = digests(hub.pull(f"{MODEL}:q8_0"))
@@ -82,14 +82,14 @@ def test_a_collection_that_is_killed_anywhere_loses_nothing_and_leaks_nothing(
         with hub._registry.read() as tx:
             known = tx.garbage.known(hub.store._collector.place)
         assert known == dict.fromkeys(kept.values(), "present")
-    print("killed", killed)  # noqa: T201 - shown by a failure
+    tally(rounds=number + 1, injected=killed, repaired=killed)
     assert killed
     assert hub.pull(f"{MODEL}:q8_0").fetched_bytes == 0
     assert hub.verify(MODEL).ok
 
 
 def test_collections_beside_pulls_loads_and_purges_cost_delays_and_nothing_else(
-    make_hub, database_url, twin, rounds
+    make_hub, database_url, twin, rounds, tally
 ):
     hub = make_hub(database=database_url)
     hub.sync(MODEL)
@@ -103,6 +103,7 @@ def test_collections_beside_pulls_loads_and_purges_cost_delays_and_nothing_else(
                 for file in pulled.files:
                     data = (pulled.path / file.path).read_bytes()
                     assert sha256(data).hexdigest() == file.sha256
+                tally(rounds=1)
                 assert hub.verify(model).ok
             loader = make_hub(database=database_url)
             assert loader.chat(f"{twin}:q8_0", f"{number}", runtime="echo").text == str(number)

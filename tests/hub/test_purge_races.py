@@ -189,7 +189,7 @@ Hub(settings, progress=False).pull(sys.argv[3])
 
 
 def test_a_pull_that_was_killed_before_it_wrote_its_folder_down_leaves_none_for_ever(
-    hub, server, rounds
+    hub, server, rounds, tally
 ):
     for _ in range(rounds(2, 20)):
         command = [
@@ -205,6 +205,7 @@ def test_a_pull_that_was_killed_before_it_wrote_its_folder_down_leaves_none_for_
         done = hub.purge(MODEL)  # who is dead holds nothing
         assert len(done.folders) == 1
         assert (blobs(hub), folders(hub)) == (set(), [])
+        tally(rounds=1, injected=1, repaired=1)
 
 
 def test_who_stood_still_until_its_lease_was_over_leaves_no_folder(

@@ -99,7 +99,9 @@ def unfinished(registry):
 
 
 @pytest.mark.soak
-def test_every_job_ends_once_and_nothing_is_done_twice(registry, database_url, tmp_path, rounds, capsys):
+def test_every_job_ends_once_and_nothing_is_done_twice(
+    registry, database_url, tmp_path, rounds, tally, capsys
+):
     seed = random.randrange(1 << 32)
     dice = random.Random(seed)
     kills = rounds(20, 200)
@@ -116,6 +118,7 @@ def test_every_job_ends_once_and_nothing_is_done_twice(registry, database_url, t
             assert time.monotonic() < end, f"seed {seed}: {unfinished(registry)}"
             time.sleep(0.05)
     figures = audit(registry, submitted, tmp_path)
+    tally(rounds=kills, injected=kills, repaired=kills)
     jobs.close()
     with capsys.disabled():
         sys.stdout.write(f"\n{registry.dialect}, seed {seed}: {kills} kills, {figures}\n")

@@ -46,7 +46,7 @@ def audit(root):
 
 
 @pytest.mark.soak
-def test_writers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
+def test_writers_that_are_killed_leave_nothing_wrong(tmp_path, rounds, tally):
     times = rounds(20, 200)
     seed = random.randrange(1 << 30)
     sys.stdout.write(f"seed {seed}\n")  # shown when it fails
@@ -67,6 +67,7 @@ def test_writers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
     assert killed == times
     assert blobs > 0
     left = len(names(root / "tmp"))
+    tally(rounds=times, injected=killed)
     sys.stdout.write(f"{killed} kills, {blobs} blobs, {files} snapshot files, {left} left in tmp\n")
 
     book = FileLedger(ledger)
@@ -79,6 +80,7 @@ def test_writers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
             put(store, blob_of(number))
         assert store.present(KNOWN) == KNOWN
         assert audit(root)[0] == len(KNOWN)
+    tally(repaired=killed)
     book.close()
 
 

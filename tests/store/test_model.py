@@ -23,6 +23,7 @@ from modelhub.refs import Digest, RepoPath
 from modelhub.store import FileLedger, Store, proof
 from modelhub.store.parts import Grain
 from modelhub.store.testing import COMMIT, Dribble, pattern, promise
+from tests.tally import Tally
 
 BLOCK = 16 << 10
 # Empty, small enough to be copied, one block, some blocks, some blocks and a bit.
@@ -38,6 +39,8 @@ class Shelf(RuleBasedStateMachine):
 
     What hands touched may have gone or be found out at any time; it must never be given out wrong.
     """
+
+    tally = Tally()
 
     def __init__(self):
         super().__init__()
@@ -63,6 +66,7 @@ class Shelf(RuleBasedStateMachine):
             self.ledger.close()
 
     def teardown(self):
+        self.tally(rounds=1)
         self.close()
         shutil.rmtree(self.home)
 
@@ -101,6 +105,7 @@ class Shelf(RuleBasedStateMachine):
 
     def arrived(self, number):
         """Now it is right: what hands have done to it shows in its times."""
+        self.tally(detected=number in self.hurt, repaired=number in self.hurt)
         self.hurt.discard(number)
         self.sure.add(number)
 
@@ -128,6 +133,7 @@ class Shelf(RuleBasedStateMachine):
                 self.sure |= numbers
 
     def gone(self, number):
+        self.tally(detected=number in self.hurt)
         self.sure.discard(number)
         self.hurt.discard(number)
 
@@ -217,6 +223,7 @@ class Shelf(RuleBasedStateMachine):
         self.gone(number)
 
     def spoil(self, number):
+        self.tally(injected=1)
         self.sure.discard(number)
         self.hurt.add(number)
         for path in [path for path, n in self.linked.items() if n == number]:
@@ -237,6 +244,7 @@ class Shelf(RuleBasedStateMachine):
                 with path.open("r+b") as file:
                     file.seek(at % size)
                     file.write(b"\x5a")
+                self.tally(injected=1)
 
     # What holds
 
@@ -292,8 +300,9 @@ def _run(examples, steps, phases=tuple(Phase)):
 
 
 @pytest.mark.soak
-def test_a_store_does_what_a_dictionary_does(rounds):
-    _run(rounds(60, 2000), rounds(25, 60))
+def test_a_store_does_what_a_dictionary_does(rounds, tally):
+    with mock.patch.object(Shelf, "tally", tally):
+        _run(rounds(60, 2000), rounds(25, 60))
 
 
 def test_the_model_finds_a_proof_that_always_holds():

@@ -41,7 +41,7 @@ def audit(root):
 
 
 @pytest.mark.soak
-def test_receivers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
+def test_receivers_that_are_killed_leave_nothing_wrong(tmp_path, rounds, tally):
     times = rounds(20, 200)
     seed = random.randrange(1 << 30)
     sys.stdout.write(f"seed {seed}\n")  # shown when it fails
@@ -58,6 +58,7 @@ def test_receivers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
         finally:
             outputs = [end(child) for child in children]
         resumed += [int(line) for out in outputs for line in out.split() if line.isdigit()]
+        tally(rounds=1, injected=len(children))
         audit(root)
     sys.stdout.write(f"{times} rounds, {len(resumed)} parts gone on with, {sum(resumed)} bytes kept\n")
     assert resumed
@@ -74,6 +75,7 @@ def test_receivers_that_are_killed_leave_nothing_wrong(tmp_path, rounds):
         assert names(root / "tmp") == []
     book.close()
     audit(root)
+    tally(repaired=tally.counts["injected"])
 
 
 HOLDER = """

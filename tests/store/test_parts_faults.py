@@ -19,7 +19,7 @@ from modelhub.store.testing import pattern, promise
 
 from .hands import blob, flip, names
 from .test_crash import sha256
-from .test_faults import Faulty, folder  # noqa: F401 -- a fixture
+from .test_faults import Faulty, folder, open_files  # noqa: F401 -- a fixture
 from .test_parts import fill, go_on
 
 BLOCK = 16 << 10
@@ -71,8 +71,8 @@ def wrong(root):
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_one_operation_fails(folder, code):  # noqa: F811
-    descriptors = len(names("/proc/self/fd"))
+def test_one_operation_fails(folder, code, tally):  # noqa: F811
+    descriptors = open_files()
     failed, refused, n = set(), 0, 0
     while True:
         n += 1
@@ -91,6 +91,8 @@ def test_one_operation_fails(folder, code):  # noqa: F811
         assert wrong(root) == []
         assert names(root / "tmp") == []
         ledger.close()
+        tally(rounds=1, injected=1, detected=error is not None, repaired=1)
+        assert open_files() == descriptors, f"after {ops.failed}, call {n}"
     ledger.close()
     assert n > 100
     assert refused > 50
@@ -104,7 +106,6 @@ def test_one_operation_fails(folder, code):  # noqa: F811
         "rename",
         "pread",
     }
-    assert len(names("/proc/self/fd")) == descriptors
 
 
 class NoLocks(FsOps):

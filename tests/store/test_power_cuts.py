@@ -143,13 +143,14 @@ SCENARIOS = [
 
 @pytest.mark.soak
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_whatever_a_power_cut_leaves_is_right(scenario, rounds):
+def test_whatever_a_power_cut_leaves_is_right(scenario, rounds, tally):
     seed = random.randrange(1 << 30)
     sys.stdout.write(f"seed {seed}\n")  # shown when it fails
     cuts = PowerCuts(scenario, limit=rounds(12, 600), seed=seed)
     counts = cuts.check()
     sys.stdout.write(f"{dict(counts)}\n")
     assert counts["states"] > 5
+    tally(rounds=counts["moments"], injected=counts["outcomes"], repaired=counts["outcomes"])
 
 
 class Forgetful(Disk):

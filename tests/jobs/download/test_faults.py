@@ -79,17 +79,18 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_fault_costs_no_more_than_its_range(downloads, fault, waits):
+def test_one_fault_costs_no_more_than_its_range(downloads, fault, waits, tally):
     with origin(once(FAULTS[fault])) as server:
         downloads.run(server, [FILE])
         asked = len(server.seen)
     assert downloads.holds(DATA)
     assert asked <= 13
+    tally(rounds=1, injected=1, detected=1, repaired=1)
     if fault == "429":
         assert waits == [7]
 
 
-def test_seeded_rounds_of_faults(downloads, rounds):
+def test_seeded_rounds_of_faults(downloads, rounds, tally):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201
     draw, lock, counts = random.Random(seed), threading.Lock(), {"injected": 0}
@@ -112,6 +113,7 @@ def test_seeded_rounds_of_faults(downloads, rounds):
             for blob in downloads.shared.store.root.glob("blobs/sha256/*/*"):
                 blob.unlink()
     print(counts, ended)  # noqa: T201
+    tally(rounds=sum(ended.values()), **counts, detected=counts["injected"], repaired=ended["right"])
     assert ended["right"] > ended["refused"]
     assert counts["injected"]
 
@@ -189,7 +191,7 @@ def test_an_etag_that_never_stays_is_refused(downloads):
         downloads.run(server, [FILE])
 
 
-def test_other_bytes_are_fetched_once_more(downloads):
+def test_other_bytes_are_fetched_once_more(downloads, tally):
     lock, spoilt = threading.Lock(), []
 
     def flips_once(seen):
@@ -205,11 +207,12 @@ def test_other_bytes_are_fetched_once_more(downloads):
     assert downloads.holds(DATA)
     assert max(done for done, _, _ in downloads.context.seen) <= LARGE
     assert list(downloads.shared.store.root.glob("quarantine/*")), "the evidence is kept"
+    tally(rounds=1, injected=1, detected=1, repaired=1)
 
 
 @pytest.mark.parametrize("size", [LARGE, 20_000])
 @pytest.mark.parametrize("sha256", [True, False])
-def test_wrong_bytes_are_never_published(downloads, size, sha256):
+def test_wrong_bytes_are_never_published(downloads, size, sha256, tally):
     right, wrong = content(size), content(size, seed=2)
     file = repo_file("a.bin", right, sha256=sha256)
     with origin(lambda seen: ranged(seen, wrong)) as server, pytest.raises(IntegrityError) as caught:
@@ -217,6 +220,7 @@ def test_wrong_bytes_are_never_published(downloads, size, sha256):
     assert caught.value.details["path"] == "a.bin"
     assert downloads.holds()
     assert downloads.noted == []
+    tally(rounds=1, injected=1, detected=1)
 
 
 @pytest.mark.parametrize("by", [-1, 1])

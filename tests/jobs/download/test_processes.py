@@ -81,7 +81,7 @@ def kill(process):
     process.stdout.close()
 
 
-def test_kills_at_random_moments_cost_only_what_was_not_durable(tmp_path, rounds):
+def test_kills_at_random_moments_cost_only_what_was_not_durable(tmp_path, rounds, tally):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201
     draw, folder, answers = random.Random(seed), tmp_path / "store", Paced(0.1)
@@ -108,6 +108,7 @@ def test_kills_at_random_moments_cost_only_what_was_not_durable(tmp_path, rounds
     assert answers.served <= (done + 1) * SIZE + kills * LOST
     assert not list(folder.glob("quarantine/*"))
     assert not list(folder.glob("tmp/*.part"))
+    tally(rounds=kills + done + 1, injected=kills, repaired=kills)
 
 
 def test_two_hosts_fetch_a_file_once(tmp_path, database_url):
@@ -124,7 +125,7 @@ def test_two_hosts_fetch_a_file_once(tmp_path, database_url):
 
 
 @pytest.mark.parametrize("host", ["second", "first"])
-def test_who_waits_takes_over_from_the_dead(tmp_path, database_url, host):
+def test_who_waits_takes_over_from_the_dead(tmp_path, database_url, host, tally):
     # A claim of the same host is seen to be dead; one of another host runs out.
     free = 12
     folder, answers = tmp_path / "store", Paced(free=free)
@@ -142,3 +143,4 @@ def test_who_waits_takes_over_from_the_dead(tmp_path, database_url, host):
     assert SIZE - free * SHORTEST <= again < SIZE, "it goes on with what the first one left"
     assert answers.served <= free * SHORTEST + CONNECTIONS * SHORTEST + again
     assert hashlib.sha256(blob(folder).read_bytes()).hexdigest() == SHA
+    tally(rounds=1, injected=1, detected=1, repaired=1)
