@@ -108,9 +108,12 @@ def bench(session: nox.Session) -> None:
 
 
 def install_for_tests(session: nox.Session) -> None:
-    """PyTorch in a command of its own: what follows then finds its ranges met and leaves it alone."""
+    """PyTorch in a command of its own: what follows then finds its ranges met and leaves it alone.
+
+    With it what looks through pickles, which nothing reads without PyTorch.
+    """
     if has_torch():
-        install(session, "torch")
+        install(session, "torch", "picklescan")
     else:
         session.log("no PyTorch here: the tests that need it skip")
     extras = "llama-server,postgres,s3"
