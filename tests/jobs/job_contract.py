@@ -416,7 +416,7 @@ class JobContract:
         job = jobs.submit("note", text="x")
         for number in range(3):
             with registry.begin() as tx:
-                assert tx.jobs.claim(f"worker {number}", 3600.0, ["note"])
+                assert tx.jobs.claim(f"worker {number}", {"note": 3600.0})
                 tx.jobs.beat(job.id, f"worker {number}", done=7, total=9, stage="write", lease=-1.0)
         jobs.work()
         with pytest.raises(JobFailed, match="died 3 times, at last worker 2 at 'write', 7 bytes done"):

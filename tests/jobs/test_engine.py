@@ -203,8 +203,8 @@ def test_who_lost_the_lease_stops_and_waits_for_the_other(jobs, registry):
 
 
 def test_a_silent_step_longer_than_the_lease_keeps_the_job(jobs, monkeypatch):
-    monkeypatch.setattr(beat, "LEASE_SECONDS", 0.1)
-    monkeypatch.setattr(beat, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(beat, "FETCH_LEASE_SECONDS", 0.1)
+    monkeypatch.setattr(beat, "FETCH_BEAT_SECONDS", 0.02)
     runs = []
 
     def work(context):

@@ -152,7 +152,7 @@ def test_a_cancelled_job_whose_worker_died_is_not_begun_again(registry):
     job, _ = create(registry)
     do(registry, "start", job.id, "dead", GONE)
     do(registry, "request_cancel", job.id)
-    assert do(registry, "claim", "me", LONG, [SYNC]) is None
+    assert do(registry, "claim", "me", {SYNC: LONG}) is None
     assert do(registry, "get", job.id).status is JobStatus.CANCELLED
 
 
@@ -160,16 +160,16 @@ def test_claim_takes_the_oldest_of_its_kinds_once(registry):
     first, _ = create(registry, "1")
     create(registry, "2", FETCH)
     third, _ = create(registry, "3")
-    assert do(registry, "claim", "a", LONG, [SYNC]).id == first.id
-    assert do(registry, "claim", "b", LONG, [SYNC]).id == third.id
-    assert do(registry, "claim", "c", LONG, [SYNC]) is None
-    assert do(registry, "claim", "c", LONG, [SYNC, FETCH]).kind is FETCH
+    assert do(registry, "claim", "a", {SYNC: LONG}).id == first.id
+    assert do(registry, "claim", "b", {SYNC: LONG}).id == third.id
+    assert do(registry, "claim", "c", {SYNC: LONG}) is None
+    assert do(registry, "claim", "c", {SYNC: LONG, FETCH: LONG}).kind is FETCH
 
 
 def test_claim_takes_what_a_dead_worker_left(registry):
     job, _ = create(registry)
-    do(registry, "claim", "dead", GONE, [SYNC])
-    assert do(registry, "claim", "heir", LONG, [SYNC]).id == job.id
+    do(registry, "claim", "dead", {SYNC: GONE})
+    assert do(registry, "claim", "heir", {SYNC: LONG}).id == job.id
 
 
 def test_list_is_newest_first(registry):
@@ -190,7 +190,7 @@ def test_many_threads_make_one_job_and_each_job_has_one_worker(registry):
             job, new = create(registry, f"key {number}")
             with lock:
                 made.extend([job.id] if new else [])
-        while (job := do(registry, "claim", owner, LONG, [SYNC])) is not None:
+        while (job := do(registry, "claim", owner, {SYNC: LONG})) is not None:
             with lock:
                 done.append(job.id)
             assert do(registry, "finish", job.id, owner, JobStatus.SUCCEEDED)
@@ -211,6 +211,6 @@ def test_a_claim_does_not_wait_for_another_that_is_under_way(registry, database_
     second, _ = create(registry, "2")
     other = Registry.open(f"{database_url}&options=-clock_timeout%3D5s")  # instead of waiting for ever
     with registry.begin() as tx:
-        assert tx.jobs.claim("a", LONG, [SYNC]).id == first.id
-        assert do(other, "claim", "b", LONG, [SYNC]).id == second.id
+        assert tx.jobs.claim("a", {SYNC: LONG}).id == first.id
+        assert do(other, "claim", "b", {SYNC: LONG}).id == second.id
     other.close()

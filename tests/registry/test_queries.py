@@ -110,7 +110,7 @@ def test_writing_uses_indexes(registry):
             tx.jobs.create(JobKind.REPO_SYNC, "k", {})
             tx.jobs.start(job.id, "me", 60)
             tx.jobs.beat(job.id, "me", done=1, total=2, stage="", lease=60)
-            tx.jobs.claim("me", 60, [JobKind.REPO_SYNC])
+            tx.jobs.claim("me", {JobKind.REPO_SYNC: 60})
         blob = BlobRecord(digest=digest("one"), size=3, state=BlobState.PRESENT, path="p")
         StoreLedger(registry, "file:///s", host="h").record([blob])
     assert len(found) >= 20

@@ -5,10 +5,10 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from modelhub.errors import Cancelled, HubClosed, RegistryError
-from modelhub.facts import Progress
+from modelhub.facts import Job, JobKind, Progress
 from modelhub.registry import Registry, Transaction
 
 log = logging.getLogger(__name__)
@@ -19,8 +19,32 @@ LEASE_SECONDS = 60.0
 BEAT_SECONDS = 15.0
 """The lease is written at least so often."""
 
+FETCH_LEASE_SECONDS = 8.0
+"""The same for a fetch, of which another host that waits cannot see that its process has died: with the
+looking in between, it goes on within ten seconds. No engine is loaded in there."""
+
+FETCH_BEAT_SECONDS = 2.0
+"""While bytes move, their progress is written every second anyway, and the lease with it."""
+
 LOOK_SECONDS = 1.0
 """So often it looks whether to stop, which writes nothing, and writes progress down that is new."""
+
+
+_FETCHES = frozenset([JobKind.PULL, JobKind.ARTIFACT_DOWNLOAD])
+
+
+class Lease(NamedTuple):
+    """For how many seconds a job is its worker's, and how often that is written anew at least."""
+
+    seconds: float
+    beat: float
+
+
+def lease_of(kind: str) -> Lease:
+    """The lease of jobs of a kind."""
+    if kind in _FETCHES:
+        return Lease(FETCH_LEASE_SECONDS, FETCH_BEAT_SECONDS)
+    return Lease(LEASE_SECONDS, BEAT_SECONDS)
 
 
 class TakenOver(Exception):
@@ -35,19 +59,18 @@ class Heart:
     yet.
     """
 
-    def __init__(
-        self, registry: Registry, job_id: int, owner: str, on_stop: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, registry: Registry, job: Job, on_stop: Callable[[], None] = lambda: None) -> None:
         self.last = self._written = Progress(stage="", done=0)
         self.cancelled = False
         self.lost = False
         self._registry = registry
-        self._job_id = job_id
-        self._owner = owner
+        self._job_id = job.id
+        self._owner = str(job.owner)
+        self._lease = lease_of(job.kind)
         self._on_stop = on_stop
         self._ended = threading.Event()
         self._beaten = time.monotonic()
-        self._thread = threading.Thread(target=self._run, name=f"job-{job_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"job-{job.id}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,7 +106,7 @@ class Heart:
             total=last.total,
             unit=last.unit,
             stage=last.stage,
-            lease=LEASE_SECONDS,
+            lease=self._lease.seconds,
         )
         self._learn(stop)
         self._written, self._beaten = last, began
@@ -96,7 +119,7 @@ class Heart:
 
     def _beat(self) -> None:
         try:
-            if self.last is not self._written or time.monotonic() - self._beaten >= BEAT_SECONDS:
+            if self.last is not self._written or time.monotonic() - self._beaten >= self._lease.beat:
                 with self._registry.begin() as tx:
                     self.write(tx)
             else:
@@ -104,7 +127,7 @@ class Heart:
                     self._learn(tx.jobs.is_stopped(self._job_id, self._owner))
         except RegistryError as error:
             log.warning("job_beat_failed", extra={"job_id": self._job_id, "error_type": error.code})
-            self.lost = time.monotonic() - self._beaten > LEASE_SECONDS
+            self.lost = time.monotonic() - self._beaten > self._lease.seconds
         except HubClosed:
             self.cancelled = True
 

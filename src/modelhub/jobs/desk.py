@@ -55,7 +55,8 @@ class Desk:
             if not tx.jobs.is_due(kinds, self.place):
                 return None
         with self.registry.begin() as tx:
-            job = tx.jobs.claim(me(), beat.LEASE_SECONDS, kinds, self.place)
+            leases = {kind: beat.lease_of(kind).seconds for kind in kinds}
+            job = tx.jobs.claim(me(), leases, self.place)
         return None if job is None else Assignment(job)
 
     def do(self, mine: Assignment) -> None:
@@ -64,7 +65,7 @@ class Desk:
         log.info("job_started", extra={"job_id": job.id, "kind": job.kind, "attempt": job.attempt})
         token = inside.set(job.id)
         try:
-            with Heart(self.registry, job.id, str(job.owner), mine.call.cancel) as heart:
+            with Heart(self.registry, job, mine.call.cancel) as heart:
                 self._do(mine, heart, started)
         except TakenOver:
             log.warning("job_taken_over", extra={"job_id": job.id})

@@ -228,7 +228,7 @@ class Jobs:
         while True:
             with self._registry.begin() as tx:
                 job, _ = tx.jobs.create(kind, key, payload, parent=inside.get())
-                mine = tx.jobs.start(job.id, me(), beat.LEASE_SECONDS)
+                mine = tx.jobs.start(job.id, me(), beat.lease_of(kind).seconds)
             if mine is not None:
                 try:
                     return self._work(mine, work, call, on_progress)
@@ -259,10 +259,10 @@ class Jobs:
         return job
 
     def _work(self, job: Job, work: Work, call: Call, on_progress: ProgressCallback | None) -> JsonDict:
-        started, owner = time.monotonic(), str(job.owner)
+        started = time.monotonic()
         token = inside.set(job.id)
         try:
-            with Heart(self._registry, job.id, owner) as heart:
+            with Heart(self._registry, job) as heart:
                 output = self._done(
                     job, heart, work, JobContext(self._registry, job, heart, call, on_progress)
                 )

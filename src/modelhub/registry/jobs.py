@@ -5,7 +5,7 @@ neither hosts whose clocks differ nor a clock that jumps changes who holds a lea
 (`created_at` and the like) is the time of day.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,19 +90,22 @@ class Jobs:
         self._bury(moment, JobRow.id == job_id)
         return self._take(JobRow.id == job_id, owner, lease, moment)
 
-    def claim(self, owner: str, lease: float, kinds: Iterable[str], place: str = "") -> Job | None:
-        """Begin the most urgent job of `place` that is due, or whose worker has died, if there is one."""
+    def claim(self, owner: str, leases: Mapping[str, float], place: str = "") -> Job | None:
+        """Begin the most urgent job of `place` that is due, or whose worker has died, if there is one.
+
+        `leases` are the kinds that may be claimed, each with the seconds of its lease.
+        """
         moment = steady(self._session)
         self._bury(moment, None)
         due = (
-            select(JobRow.id)
-            .where(_mine(kinds, place), free(moment))
+            select(JobRow.id, JobRow.kind)
+            .where(_mine(leases, place), free(moment))
             .order_by(JobRow.priority.desc(), JobRow.id)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        job_id = self._session.scalar(due)
-        return None if job_id is None else self._take(JobRow.id == job_id, owner, lease, moment)
+        found = self._session.execute(due).first()
+        return found and self._take(JobRow.id == found.id, owner, leases[found.kind], moment)
 
     def is_due(self, kinds: Iterable[str], place: str = "") -> bool:
         """Whether there is something to claim, or to bury. Only reads."""
