@@ -307,3 +307,15 @@ def test_a_mode_that_cannot_be_is_an_error_not_a_rejection(make_hub, made, monke
     monkeypatch.setattr("modelhub.store.fsops.FsOps.link", no_links)
     with pytest.raises(StoreUnavailable, match="hardlink"):
         make_hub().adopt_hf_cache(made.root, mode="hardlink")
+
+
+def test_a_hard_link_to_a_file_of_another_owner_is_no_fault_of_the_store(make_hub, made):
+    if os.geteuid() != 0:
+        pytest.skip("giving a file away needs root")
+    target = made("model.gguf", b"data")
+    os.chown(target, 12345, 12345)
+    target.chmod(0o664)
+    hub = make_hub()
+    assert hub.adopt_hf_cache(made.root, mode="hardlink").adopted == 1
+    assert hub.store.check(repair=True).faults == ()
+    assert target.stat().st_mode & 0o777 == 0o664

@@ -125,6 +125,22 @@ def test_a_hard_link_is_the_file_and_its_owners_writing_shows(store, source):
     assert file.exists()
 
 
+def test_an_old_file_is_not_swept_while_it_is_adopted(store, source, tmp_path):
+    """Another process opens the store, and takes away what was last written long ago by who is dead."""
+    old = 1_000_000_000 * 10**9
+    os.utime(source / "a" / "model.gguf", ns=(old, old))
+    swept = []
+
+    def check():
+        swept.append(store.sweep(0))
+
+    record = store.adopt("a/model.gguf", root=source, mode="hardlink", check=check)
+    assert set(swept) == {0}
+    assert store.path(record.digest).samefile(source / "a" / "model.gguf")
+    again = store.adopt("a/model.gguf", root=source, mode="hardlink", trusted=True)
+    assert again.digest == record.digest, "it does not wait for itself"
+
+
 def test_a_file_of_another_owner_keeps_its_mode(store, source):
     if os.geteuid() != 0:
         pytest.skip("giving a file away needs root")

@@ -25,7 +25,7 @@ from modelhub.refs import Digest, RepoPath
 from modelhub.store.blobs import Blobs
 from modelhub.store.blocks import Blocks, BlockTable, Summing
 from modelhub.store.folders import Folders, unique
-from modelhub.store.fsops import FOLDER, READ, FsOps, Watch, discard, opened
+from modelhub.store.fsops import FOLDER, READ, FsOps, Watch, discard, opened, wait_lock
 from modelhub.store.intake import HASH_CHUNK, Expected, Received, compare, receive
 from modelhub.store.parts.reservations import reserve
 from modelhub.store.publishing import Arrival, Publisher, Temp
@@ -160,17 +160,30 @@ class Adopter:
         try:
             with self._folders.errors("link", found.expect.name):
                 self._link(found, name)
-                look = self._ops.lstat(name, dir_fd=self._folders.tmp)
-            if (look.st_dev, look.st_ino) != (found.look.st_dev, found.look.st_ino):
-                _refuse_link(found.expect.name)
-            temp = Temp(found.fd, name, ours=look.st_uid == os.geteuid())
-            before, seen = self._sealed(temp), self._blobs.clock()
-            received = self._hashed(found.fd, found.expect, watch)
+            temp = Temp(found.fd, name, ours=found.look.st_uid == os.geteuid())
+            # Not while it is published: the blob of this name may be this file, and vouching locks it too.
+            with self._locked(found, name, watch):
+                before, seen = self._sealed(temp), self._blobs.clock()
+                received = self._hashed(found.fd, found.expect, watch)
             arrival = Arrival(temp, received, found.expect.name, started, before, seen)
             return self._publisher.publish(arrival, watch)
         finally:
             with self._folders.errors("remove", name):
                 discard(self._ops, name, dir_fd=self._folders.tmp)
+
+    @contextmanager
+    def _locked(self, found: _Found, name: str, watch: Watch) -> Iterator[None]:
+        """Hold the lock that tells sweepers that we live, of a name of the very file that was found: it may be
+        older than what dead writers left.
+        """
+        with ExitStack() as stack:
+            with self._folders.errors("lock", found.expect.name):
+                look = self._ops.lstat(name, dir_fd=self._folders.tmp)
+                if (look.st_dev, look.st_ino) != (found.look.st_dev, found.look.st_ino):
+                    _refuse_link(found.expect.name)
+                fd = stack.enter_context(opened(self._ops, name, READ, dir_fd=self._folders.tmp))
+                wait_lock(self._ops, fd, watch)
+            yield
 
     def _link(self, found: _Found, name: str) -> None:
         ends = {"source_fd": found.folder, "target_fd": self._folders.tmp}

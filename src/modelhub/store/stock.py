@@ -108,8 +108,8 @@ class StockTaker:
 
 
 def is_writable(look: os.stat_result) -> bool:
-    """Whether anybody may write to the file."""
-    return bool(look.st_mode & _WRITE_BITS)
+    """Whether anybody may write to the file, which is ours to forbid: an adopted one may be somebody else's."""
+    return look.st_uid == os.geteuid() and bool(look.st_mode & _WRITE_BITS)
 
 
 def is_file(look: os.stat_result) -> bool:
