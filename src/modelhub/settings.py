@@ -27,6 +27,8 @@ _FROM_ENV = {
     "cache_quota": ("MODELHUB_CACHE_QUOTA",),
     "s3_endpoint": ("MODELHUB_S3_ENDPOINT",),
     "verify": ("MODELHUB_VERIFY",),
+    "link_mode": ("MODELHUB_LINK_MODE",),
+    "fs_verity": ("MODELHUB_FS_VERITY",),
     "python": ("MODELHUB_PYTHON",),
     "license_policy": ("MODELHUB_LICENSE_POLICY",),
     "recipes": ("MODELHUB_RECIPES",),
@@ -42,6 +44,8 @@ _FROM_ENV = {
 
 _SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "workers"}) | {
     "store_quota",
+    "link_mode",
+    "fs_verity",
     "cache",
     "cache_quota",
     "hf_cache",
@@ -70,7 +74,9 @@ class Settings(BaseModel):
     that is not Amazon's; `offline` forbids every socket; `host` is where
     models run (`thread`: in this process; `process`: each in a child process); `verify`
     is how much is read of files before they are used (`proof`: what has no proof that holds; `full`: all;
-    `off`: nothing); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
+    `off`: nothing); `link_mode` is how large files come into snapshots (`auto`: as the file system can;
+    `hardlink`, `symlink`, `reflink`, `copy`), and `fs_verity` whether the kernel is asked to seal what is stored
+    (`auto`: where it can; `off`); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
     refused, as a `LicensePolicy` or its text (none by default); `recipes` is the folder of your own
     recipes (one in `home` by default); `workers` is how many threads of this process do submitted jobs (0
     leaves them to `modelhub worker`); `hf_endpoint` and `hf_token` are for Hugging Face (a
@@ -95,6 +101,8 @@ class Settings(BaseModel):
     cache_quota: int | None = Field(default=None, ge=1)
     s3_endpoint: str | None = None
     verify: Literal["proof", "full", "off"] = "proof"
+    link_mode: Literal["auto", "hardlink", "symlink", "reflink", "copy"] = "auto"
+    fs_verity: Literal["auto", "off"] = "auto"
     python: str | None = None
     license_policy: LicensePolicy = LicensePolicy()
     recipes: Path

@@ -8,12 +8,14 @@ class StoreCapabilities(Fact):
 
     The links are those from where blobs lie to where snapshots do. `locks` is whether a lock keeps other
     processes of this host out; without them nothing is damaged, but some work may be done twice.
+    `verity` is whether the kernel can seal a file so that nobody changes it (fs-verity).
     """
 
     hardlink: bool
     symlink: bool
     reflink: bool
     locks: bool
+    verity: bool
 
     def __str__(self) -> str:
         can = [name for name in type(self).model_fields if getattr(self, name)]

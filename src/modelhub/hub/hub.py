@@ -39,7 +39,7 @@ from modelhub.planner import Wish
 from modelhub.refs import ModelRef
 from modelhub.runtimes import devices
 from modelhub.settings import Settings
-from modelhub.store import Level, known_level
+from modelhub.store import Level, LinkChoice, known_level, known_link_mode
 from modelhub.tasks import (
     ChatChunk,
     ChatReply,
@@ -176,6 +176,7 @@ class Hub(Upkeep):
         task: str | None = None,
         variant: str | None = None,
         verify: Level | None = None,
+        link_mode: LinkChoice | None = None,
         timeout: float | None = None,
         progress: Shown = None,
     ) -> Snapshot:
@@ -183,21 +184,25 @@ class Hub(Upkeep):
 
         Without a name the best quality is taken that fits this machine's memory. `verify` says how much is
         read of what is here already (`proof`, `full`, `off`; by default as the Hub's setting says); what
-        turns out to be damaged is put aside and fetched anew.
+        turns out to be damaged is put aside and fetched anew. `link_mode` is how large files come into the
+        folder, whatever the Hub's setting says (`hardlink`, `symlink`, `reflink`, `copy`, `auto`).
 
         Raises:
             LicenseRefused: by the Hub's `license_policy`; nothing is fetched.
             IntegrityError: a file is damaged, and no source gives it.
+            InvalidInput: the store's file system has no such links; nothing is fetched.
         """
         ref = ModelRef.parse(model)
         if verify is not None:
             known_level(verify, "verify")
+        if link_mode is not None:
+            known_link_mode(link_mode)
         with self._calls.serve(timeout) as call, self._shown(progress) as show:
             target = self._resolver.resolve(ref, call, show)
             plan = self._serving.planning.plan(
                 target, Wish(task, target.tags, variant), None, {}, whole=True
             )
-            return self._serving.loading.pull(target, plan, call, show, verify)
+            return self._serving.loading.pull(target, plan, call, show, verify, link_mode)
 
     def files(self, model: Model) -> tuple[RepoFile, ...]:
         """Every file of a repository, fetched or not."""

@@ -20,7 +20,7 @@ from modelhub.planner import choose_device
 from modelhub.refs import Digest
 from modelhub.runtimes import Bundle, Instance, Instances, Runtimes, devices
 from modelhub.runtimes.hosts import Hosts, Order
-from modelhub.store import Level
+from modelhub.store import Level, LinkChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,16 @@ class Loading:
         call: Call,
         on_progress: ProgressCallback | None = None,
         level: Level | None = None,
+        mode: LinkChoice | None = None,
     ) -> Snapshot:
-        """The plan's files, verified as `level` says, in a folder.
+        """The plan's files, verified as `level` says, in a folder, linked as `mode` says.
 
         Raises:
             LicenseRefused: by the Hub's policy; nothing is fetched.
             StoreFull: there is not enough room for all of it; nothing is fetched.
             IntegrityError: a file is damaged, and no source gives it.
         """
-        return whole(self._pull(target, plan, call, on_progress, level))
+        return whole(self._pull(target, plan, call, on_progress, level, mode))
 
     def _pull(
         self,
@@ -62,8 +63,11 @@ class Loading:
         call: Call,
         on_progress: ProgressCallback | None,
         level: Level | None = None,
+        mode: LinkChoice | None = None,
     ) -> dict[Place, Snapshot]:
         """The folders with the plan's files, by repository, its own first."""
+        if mode is not None:
+            self.puller.fetcher.store.require_link_mode(mode)
         self.licenses.admit(target.report, plan)
         check_room(plan)
         keep = [file.sha256 for file in plan.files if file.sha256]
@@ -72,9 +76,9 @@ class Loading:
         pulled: dict[Place, Snapshot] = {}
         for place, paths in places(target.report, plan).items():
             if not pulled:
-                pulled[place] = self.puller.pull(target, what, paths, call, on_progress, level)
+                pulled[place] = self.puller.pull(target, what, paths, call, on_progress, level, mode)
             else:
-                pulled[place] = self._part(target, plan, place, what, call, on_progress, level)
+                pulled[place] = self._part(target, plan, place, what, call, on_progress, level, mode)
         return pulled
 
     def _part(
@@ -86,6 +90,7 @@ class Loading:
         call: Call,
         on_progress: ProgressCallback | None,
         level: Level | None,
+        mode: LinkChoice | None,
     ) -> Snapshot:
         """The folder with the files that the model takes of another repository, which may have been purged:
         its files stay as long as the model needs them.
@@ -93,13 +98,13 @@ class Loading:
         homes = {part.name: place_of(target.report, part) for part in plan.components}
         files = [file for file in plan.files if homes.get(file.component) == place]
         home = self.resolver.known_part(place)
-        if home is None and (lent := self.puller.lend(place, files, call, on_progress, level)):
+        if home is None and (lent := self.puller.lend(place, files, call, on_progress, level, mode)):
             return lent
         home = home or self.resolver.part_of(place, call, on_progress)
         # Who pulls these files for another model, or of another, does other work.
         why = {**what, "for": target.report.repo}
         paths = [file.path for file in files]
-        return self.puller.pull(home, why, paths, call, on_progress, level)
+        return self.puller.pull(home, why, paths, call, on_progress, level, mode)
 
     def load(
         self,

@@ -13,7 +13,7 @@ def open_store(registry: Registry, settings: Settings) -> tuple[StoreLedger, Sto
     """The store and its ledger. A bucket is one store of all hosts, a folder is its own host's.
 
     Raises:
-        StoreUnavailable
+        StoreUnavailable, InvalidInput
     """
     shared = not settings.store.startswith("file:")
     ledger = StoreLedger(registry, settings.store, host=host_id(), shared=shared)
@@ -27,5 +27,7 @@ def open_store(registry: Registry, settings: Settings) -> tuple[StoreLedger, Sto
         cache_bytes=settings.cache_quota,
         endpoint=settings.s3_endpoint,
         leased=leased,
+        link_mode=settings.link_mode,
+        fs_verity=settings.fs_verity == "auto",
     )
     return ledger, Store.open(settings.store, ledger, options=options)

@@ -87,7 +87,7 @@ class Planning:
             companions,
             preferences=preferences,
             blocked=dict(self._blocked(target, pairs)),
-            room=Room(self.store.free()),
+            room=Room(self.store.free(), self.store.link_mode),
         )
         if plan.runtime is not None:
             self.runtimes.load(plan.runtime).check_options(options)

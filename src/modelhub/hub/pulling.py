@@ -12,7 +12,7 @@ from modelhub.hub.repairing import Repairer
 from modelhub.hub.resolve import Resolver, Target
 from modelhub.jobs import Fetcher, Hold, Holds
 from modelhub.refs import Digest, RepoPath
-from modelhub.store import Level
+from modelhub.store import Level, LinkChoice
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Puller:
         call: Call,
         on_progress: ProgressCallback | None = None,
         level: Level | None = None,
+        mode: LinkChoice | None = None,
     ) -> Snapshot:
         """The files, verified, in a folder. `what` says in the job's row what they are.
 
@@ -54,7 +55,9 @@ class Puller:
         with self.holds.hold(
             target.record, f"pulling {target.report.repo}", _digests(listing, paths).values()
         ) as hold:
-            return self._pull(target, what, listing, paths, hold, call, on_progress, level or self.level)
+            return self._pull(
+                target, what, listing, paths, hold, call, on_progress, level or self.level, mode
+            )
 
     def _pull(
         self,
@@ -66,6 +69,7 @@ class Puller:
         call: Call,
         on_progress: ProgressCallback | None,
         level: Level,
+        mode: LinkChoice | None,
     ) -> Snapshot:
         moved = 0
         wrong: ModelHubError | None = None
@@ -79,7 +83,7 @@ class Puller:
             self.fetcher.announce(target.record, listing)
             try:
                 linked = self.fetcher.link(
-                    listing.repo, listing.commit, digests, call, on_progress, level
+                    listing.repo, listing.commit, digests, call, on_progress, level, mode
                 )
                 self.fetcher.remember(target.record, linked)
             except IntegrityError as error:
@@ -112,6 +116,7 @@ class Puller:
         call: Call,
         on_progress: ProgressCallback | None = None,
         level: Level | None = None,
+        mode: LinkChoice | None = None,
     ) -> Snapshot | None:
         """The files in the folder of a repository that is not known here any more, where the store has all of
         them, whole; `None` where it does not. Asks nobody.
@@ -122,7 +127,7 @@ class Puller:
         with self.holds.hold(None, f"linking {place.repo}", digests.values()):
             try:
                 linked = self.fetcher.link(
-                    place.id, place.commit, digests, call, on_progress, level or self.level
+                    place.id, place.commit, digests, call, on_progress, level or self.level, mode
                 )
             except ArtifactNotFound:
                 return None

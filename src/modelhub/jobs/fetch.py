@@ -20,7 +20,7 @@ from modelhub.jobs.engine import JobContext
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry import FetchClaims, Registry, StoreKey
 from modelhub.sources.base import Source
-from modelhub.store import Level, Store
+from modelhub.store import Level, LinkChoice, Store
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,7 @@ class Fetcher:
         call: Call,
         on_progress: ProgressCallback | None,
         level: Level = "proof",
+        mode: LinkChoice | None = None,
     ) -> Snapshot:
         """Prove the files, as carefully as `level` says, and link them into the snapshot folder of this commit.
 
@@ -95,6 +96,7 @@ class Fetcher:
             commit,
             digests,
             level=level,
+            link_mode=mode,
             on_bytes=on_bytes,
             check=call.check,
         )

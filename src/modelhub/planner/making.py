@@ -56,7 +56,7 @@ def make_plan(
     better = passed(pairs, wished, best, allowed, refused, preferences) if best else ()
     need = best.need if best else MemoryNeed.whole(variant.bytes, MemoryTier.SIZE)
     needed = sum(file.size for file in to_fetch(files)) + copied_bytes(
-        (file.path, file.size) for file in files
+        ((file.path, file.size) for file in files), room.link_mode
     )
     return Plan(
         repo=report.repo,

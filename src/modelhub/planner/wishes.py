@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelhub.facts import Device, MemoryNeed, Model, PassedBy, RepoRecord, RuntimeView, Variant
+from modelhub.store import LinkChoice
 
 __all__ = ["Blocked", "Offer", "Pair", "Preferences", "Room", "Wish"]
 
@@ -103,6 +104,7 @@ class Blocked(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Free bytes of the store's file system; `None` where it does not say."""
+    """Free bytes of the store's file system; `None` where it does not say. And how large files are linked."""
 
     free: int | None = None
+    link_mode: LinkChoice = "auto"

@@ -29,7 +29,7 @@ from modelhub.store.base import Store
 from modelhub.store.blocks import Span
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory, Lying
-from modelhub.store.layout import LinkMode
+from modelhub.store.layout import LinkChoice, LinkMode, known_link_mode
 from modelhub.store.ledger import FileLedger
 from modelhub.store.levels import Level, known_level
 from modelhub.store.local import LocalStore
@@ -47,6 +47,7 @@ __all__ = [
     "Inventory",
     "Ledger",
     "Level",
+    "LinkChoice",
     "LinkMode",
     "LocalStore",
     "Lying",
@@ -57,5 +58,6 @@ __all__ = [
     "StoreOptions",
     "Unfinished",
     "known_level",
+    "known_link_mode",
     "known_mode",
 ]

@@ -19,6 +19,7 @@ from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory
+from modelhub.store.layout import LinkChoice
 from modelhub.store.levels import Level
 from modelhub.store.options import PLAIN, StoreOptions
 from modelhub.store.parts.listing import Unfinished
@@ -63,6 +64,7 @@ class Store(ABC):
 
         Raises:
             StoreUnavailable: another scheme; a folder that cannot be made, read or written.
+            InvalidInput: `options.link_mode` is none, or one that the file system does not have.
         """
         scheme = scheme_of(place)
         if (kind := cls._by_scheme.get(scheme)) is None:
@@ -101,6 +103,20 @@ class Store(ABC):
             StoreUnavailable, AccessDenied
         """
         return f"{self.root} can be written"
+
+    @property
+    @abstractmethod
+    def link_mode(self) -> LinkChoice:
+        """How large files come into its snapshots."""
+
+    @abstractmethod
+    def require_link_mode(self, mode: LinkChoice) -> None:
+        """Refuse a way to link that is none, or that the file system does not have.
+
+        Raises:
+            InvalidInput: it says what the file system has.
+            StoreFull, StoreUnavailable
+        """
 
     @abstractmethod
     def free(self) -> int | None:
@@ -277,17 +293,20 @@ class Store(ABC):
         files: Mapping[RepoPath, Digest],
         *,
         level: Level = "proof",
+        link_mode: LinkChoice | None = None,
         on_bytes: OnBytes | None = None,
         check: Check | None = None,
     ) -> Snapshot:
         """Verify `files` and make or extend the snapshot folder so that it has them.
 
         What is right already is left alone, what is wrong is replaced, other files stay; every
-        file appears whole or not at all. How each hangs together with its blob is in `.files`.
+        file appears whole or not at all. How each hangs together with its blob is in `.files`; `link_mode` says how it shall (by
+        default as the store was opened).
 
         Raises:
             IntegrityError, ArtifactNotFound: as `verify`.
             UnsafePath: two of the names collide, or the repository's name is none.
+            InvalidInput: the file system has no such `link_mode`.
             StoreFull, StoreUnavailable
         """
 

@@ -201,14 +201,23 @@ class Blobs:
         taken = proof.take(look, self.host, now if seen is None else seen)
         return proof.renewed(taken, after, now) if after else taken
 
-    def renew(self, held: Held, known: BlobRecord) -> None:
-        """Record the change time that our own link to a vouched blob has left."""
+    def believed(self, held: Held) -> BlobRecord | None:
+        """The record of a held blob, when its proof holds."""
+        known = self._ledger.find([held.digest]).get(held.digest)
+        with self._folders.errors("look at", held.digest):
+            look = self._ops.fstat(held.fd)
+        return known if known is not None and self._holds(known, look) else None
+
+    def renew(self, held: Held, known: BlobRecord) -> BlobRecord:
+        """Record the change time that our own link to a vouched blob, or its seal, has left."""
         if known.proof is None:
-            return  # it was believed
+            return known  # it was believed
         with self._folders.errors("look at", held.digest):
             after = self._ops.fstat(held.fd)
         fresh = proof.renewed(known.proof, after, self.clock())
-        self._ledger.record([known.model_copy(update={"proof": fresh})])
+        record = known.model_copy(update={"proof": fresh})
+        self._ledger.record([record])
+        return record
 
     @contextmanager
     def hold(self, digest: Digest, watch: Watch = ALONE) -> Iterator[Held]:

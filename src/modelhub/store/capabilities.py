@@ -1,26 +1,13 @@
 """What the file system under a store can do."""
 
-import errno
 from collections.abc import Callable
 from contextlib import suppress
 
+from modelhub.errors import InvalidInput
 from modelhub.facts import StoreCapabilities
 from modelhub.store.folders import Folders, unique
-from modelhub.store.fsops import CREATE, discard, opened, pwrite_all
-from modelhub.store.layout import LinkMode
-
-# What a file system says that lacks a kind of link, or lacks it between two places.
-CANNOT = frozenset(
-    {
-        errno.EXDEV,
-        errno.EPERM,
-        errno.EMLINK,
-        errno.EOPNOTSUPP,
-        errno.ENOSYS,
-        errno.ENOTTY,
-        errno.EINVAL,
-    }
-)
+from modelhub.store.fsops import CANNOT, CREATE, discard, opened, pwrite_all
+from modelhub.store.layout import LinkChoice, LinkMode
 
 
 def probe(folders: Folders) -> StoreCapabilities:
@@ -41,6 +28,7 @@ def probe(folders: Folders) -> StoreCapabilities:
                 symlink=_can(lambda: ops.symlink(source, soft, dir_fd=folders.staging)),
                 reflink=_can(lambda: _reflink(folders, fd, shared)),
                 locks=folders.locks,
+                verity=folders.verity,
             )
     finally:
         for name in names:
@@ -52,6 +40,21 @@ def probe(folders: Folders) -> StoreCapabilities:
 def links(can: StoreCapabilities) -> frozenset[LinkMode]:
     """The kinds of links that are worth trying; a copy always is."""
     return frozenset(way for way in LinkMode if way is LinkMode.COPY or getattr(can, way))
+
+
+def require_link_mode(can: StoreCapabilities, mode: LinkChoice, store: str) -> None:
+    """Refuse a way to link that the file system does not have.
+
+    Raises:
+        InvalidInput
+    """
+    if mode == "auto" or LinkMode(mode) in links(can):
+        return
+    raise InvalidInput(
+        f"link_mode: the file system of {store} cannot {mode}; it has {can}",
+        hint="Take link_mode='auto', or 'copy', which every file system can.",
+        field="link_mode",
+    )
 
 
 def _reflink(folders: Folders, source: int, name: str) -> None:

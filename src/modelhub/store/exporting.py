@@ -11,9 +11,8 @@ from modelhub.facts import SnapshotFile
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
 from modelhub.store.blobs import Blobs, Held
-from modelhub.store.capabilities import CANNOT
 from modelhub.store.folders import Folders, open_folder, unique
-from modelhub.store.fsops import CREATE, Watch, discard, make_folders, opened, pwrite_all
+from modelhub.store.fsops import CANNOT, CREATE, Watch, discard, make_folders, opened, pwrite_all
 from modelhub.store.intake import CHUNK
 from modelhub.store.layout import LinkMode
 

@@ -16,7 +16,17 @@ from uuid import uuid4
 from modelhub.errors import ModelHubError, StoreError, StoreFull, StoreUnavailable
 from modelhub.facts.base import human_bytes
 from modelhub.store import layout
-from modelhub.store.fsops import CREATE, FOLDER, NO_LOCKS, READ, FsOps, make_folders, opened
+from modelhub.store.fsops import (
+    CANNOT,
+    CREATE,
+    FOLDER,
+    NO_LOCKS,
+    READ,
+    FsOps,
+    discard,
+    make_folders,
+    opened,
+)
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _PRIVATE = 0o700
@@ -49,7 +59,7 @@ class Folders:
 
     `blobs tables tmp quarantine snapshots` are folders of the layout; `staging` is where a snapshot's
     files are made ready: `tmp`, or a folder beside the snapshots when those are mounted apart. `locks` is
-    whether locks in `tmp` keep other processes of this host out.
+    whether locks in `tmp` keep other processes of this host out, and `verity` whether the kernel can seal files.
 
     Raises:
         StoreUnavailable: when one cannot be made, opened or written.
@@ -59,7 +69,7 @@ class Folders:
         self.ops = ops
         self.root = root
         self._fds: list[int] = []
-        self.locks = False
+        self.locks = self.verity = False
         self.blobs = self.tables = self.tmp = self.quarantine = self.snapshots = self.staging = -1
         try:
             with self.errors("use"):
@@ -101,11 +111,12 @@ class Folders:
         if self._device(self.blobs) != self._device(self.tmp):
             raise OSError(errno.EXDEV, "tmp and blobs are on different disks", layout.TMP)
         name = unique("probe")
-        with opened(self.ops, name, CREATE, dir_fd=self.tmp) as fd:
-            try:
+        try:
+            with opened(self.ops, name, CREATE, dir_fd=self.tmp) as fd:
                 self.locks = self._locks(name, fd)
-            finally:
-                self.ops.unlink(name, dir_fd=self.tmp)
+            self.verity = self._verity(name)
+        finally:
+            discard(self.ops, name, dir_fd=self.tmp)
 
     def _locks(self, name: str, fd: int) -> bool:
         """Whether a lock keeps others out; some file systems have none, or only say so."""
@@ -116,6 +127,17 @@ class Folders:
             if error.errno not in NO_LOCKS:
                 raise
             return False
+
+    def _verity(self, name: str) -> bool:
+        """Whether a file that nobody writes any more can be sealed."""
+        try:
+            with opened(self.ops, name, READ, dir_fd=self.tmp) as fd:
+                self.ops.enable_verity(fd)
+        except OSError as error:
+            if error.errno not in CANNOT:
+                raise
+            return False
+        return True
 
     def close(self) -> None:
         """Give the descriptors back; twice does no harm."""

@@ -10,8 +10,9 @@ snapshots/<vendor>/<name>/<commit>/<path>     folders as their repositories have
 import re
 from collections.abc import Collection, Iterable
 from enum import StrEnum
+from typing import Literal, get_args
 
-from modelhub.errors import UnsafePath
+from modelhub.errors import InvalidInput, UnsafePath
 from modelhub.refs import Digest, RepoPath
 
 BLOBS = "blobs/sha256"
@@ -38,6 +39,23 @@ class LinkMode(StrEnum):
     SYMLINK = "symlink"
     REFLINK = "reflink"
     COPY = "copy"
+
+
+LinkChoice = Literal["auto", "hardlink", "symlink", "reflink", "copy"]
+"""`auto`: by kind of file and by what the file system can do. Else the one way for large files."""
+
+LINK_CHOICES: tuple[LinkChoice, ...] = get_args(LinkChoice)
+
+
+def known_link_mode(mode: str, field: str = "link_mode") -> None:
+    """Refuse what is no `LinkChoice`.
+
+    Raises:
+        InvalidInput
+    """
+    if mode not in LINK_CHOICES:
+        choices = ", ".join(LINK_CHOICES)
+        raise InvalidInput(f"{field} must be one of {choices}, not {mode!r:.40}", field=field)
 
 
 def blob_name(digest: Digest) -> str:
@@ -90,29 +108,36 @@ def onnx_folders(paths: Iterable[RepoPath]) -> frozenset[str]:
 
 
 def link_modes(
-    path: RepoPath, size: int, with_onnx: Collection[str] = frozenset()
+    path: RepoPath, size: int, with_onnx: Collection[str] = frozenset(), mode: LinkChoice = "auto"
 ) -> tuple[LinkMode, ...]:
-    """The ways to bring a blob of `size` bytes into a snapshot as `path`, best first.
+    """The ways to bring a blob of `size` bytes into a snapshot as `path`, best first; with a `mode`, that one.
 
     Files below 64 KiB are copied, since people edit configurations. ONNX with its external data
     (in one of the folders `with_onnx`) gets an inode of its own, since onnx ≥ 1.21 refuses data
-    that is a symlink or has a second link.
+    that is a symlink or has a second link. So it is with every `mode`.
     """
     if size < SMALL:
         return (LinkMode.COPY,)
+    if mode in ("reflink", "copy"):
+        return (LinkMode(mode),)
     if _of_onnx(path, with_onnx):
         return LinkMode.REFLINK, LinkMode.COPY
+    if mode != "auto":
+        return (LinkMode(mode),)
     return LinkMode.HARDLINK, LinkMode.SYMLINK, LinkMode.REFLINK, LinkMode.COPY
 
 
-def copied_bytes(files: Iterable[tuple[RepoPath, int]]) -> int:
+def copied_bytes(files: Iterable[tuple[RepoPath, int]], mode: LinkChoice = "auto") -> int:
     """What a snapshot of these paths and sizes takes beside its blobs, at most: where the file system can
     share blocks, ONNX takes nothing.
     """
     listed = list(files)
     folders = onnx_folders(path for path, _ in listed)
-    modes = ((size, link_modes(path, size, folders)) for path, size in listed)
-    return sum(size for size, first in modes if not {LinkMode.HARDLINK, LinkMode.SYMLINK} & set(first))
+    ways = ((size, link_modes(path, size, folders, mode)) for path, size in listed)
+    return sum(size for size, each in ways if each[-1] is LinkMode.COPY and each[0] not in _SHARES)
+
+
+_SHARES = frozenset({LinkMode.HARDLINK, LinkMode.SYMLINK})
 
 
 def _of_onnx(path: RepoPath, with_onnx: Collection[str]) -> bool:

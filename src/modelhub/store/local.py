@@ -22,6 +22,7 @@ from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.inventory import Inventory, take_inventory
+from modelhub.store.layout import LinkChoice
 from modelhub.store.levels import Level, known_level
 from modelhub.store.options import PLAIN, StoreOptions
 from modelhub.store.outgoing import Outgoing
@@ -31,6 +32,7 @@ from modelhub.store.proof import host_id
 from modelhub.store.publishing import Arrival, Publisher
 from modelhub.store.rechecking import recheck
 from modelhub.store.removal import discard_old, held_blobs, remove_blob, remove_folder
+from modelhub.store.sealing import Sealer
 from modelhub.store.snapshots import Snapshots
 from modelhub.store.sweeping import remove_parts, sweep
 
@@ -40,12 +42,22 @@ _log = logging.getLogger("modelhub.store")
 class LocalStore(Store, schemes=("", "file")):
     """Blobs under a folder of this machine."""
 
-    def __init__(self, folders: Folders, ledger: Ledger, *, clock: Clock, host: str) -> None:
+    def __init__(
+        self,
+        folders: Folders,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        host: str,
+        options: StoreOptions = PLAIN,
+    ) -> None:
         self._folders = folders
         self._ops = folders.ops
         self._ledger = ledger
         self._clock = clock
+        self._link_mode = options.link_mode
         self._blobs = Blobs(folders, ledger, clock, host)
+        self._sealer = Sealer(folders, self._blobs, wanted=options.fs_verity)
         self._publisher = Publisher(folders, self._blobs)
         self._adopter = Adopter(folders, self._blobs, self._publisher)
         self._parts = Parts(folders, self._blobs, self._publisher)
@@ -63,10 +75,10 @@ class LocalStore(Store, schemes=("", "file")):
         host: str | None = None,
         options: StoreOptions = PLAIN,
     ) -> Self:
-        del options  # they are for what is not on this machine
         folders = Folders(root_of(place), ops or FsOps())
-        store = cls(folders, ledger, clock=clock, host=host or host_id())
+        store = cls(folders, ledger, clock=clock, host=host or host_id(), options=options)
         try:
+            store.require_link_mode(options.link_mode)
             store.sweep()
         except BaseException:
             store.close()
@@ -84,6 +96,13 @@ class LocalStore(Store, schemes=("", "file")):
     @property
     def capabilities(self) -> StoreCapabilities:
         return self._snapshots.capabilities
+
+    @property
+    def link_mode(self) -> LinkChoice:
+        return self._link_mode
+
+    def require_link_mode(self, mode: LinkChoice) -> None:
+        self._snapshots.require(mode)
 
     def free(self) -> int | None:
         return self._folders.free()
@@ -107,7 +126,8 @@ class LocalStore(Store, schemes=("", "file")):
         reserve(self._folders, expect.name, expect.size or 0)
         with self._publisher.temp(watch) as temp:
             received = receive(stream, temp.fd, expect, self._folders, watch)
-            return self._publisher.publish(Arrival(temp, received, expect.name, started), watch)
+            record = self._publisher.publish(Arrival(temp, received, expect.name, started), watch)
+        return self._sealer.seal(record)
 
     def adopt(
         self,
@@ -132,11 +152,20 @@ class LocalStore(Store, schemes=("", "file")):
             yield batch
         finally:
             batch.flush()
+            self._sealer.seal_all(batch.records)
 
     def receive(
         self, expect: Expected, *, on_bytes: OnBytes | None = None, check: Check | None = None
     ) -> AbstractContextManager[Part]:
-        return self._parts.receive(expect, Watch.of(on_bytes, check))
+        return self._receive(expect, Watch.of(on_bytes, check))
+
+    @contextmanager
+    def _receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
+        with self._parts.receive(expect, watch) as part:
+            came = part.record is None
+            yield part
+        if came and part.record is not None:
+            self._sealer.seal(part.record)
 
     def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
         return self._blobs.find(digests)
@@ -209,15 +238,18 @@ class LocalStore(Store, schemes=("", "file")):
         files: Mapping[RepoPath, Digest],
         *,
         level: Level = "proof",
+        link_mode: LinkChoice | None = None,
         on_bytes: OnBytes | None = None,
         check: Check | None = None,
     ) -> Snapshot:
+        mode = link_mode or self._link_mode
+        self._snapshots.require(mode)
         folder = layout.snapshot_folder(vendor, name, commit)
         check_tree(files)
         records = self.verify(files.values(), level, on_bytes=on_bytes, check=check)
         sizes = {digest: record.size for digest, record in records.items()}
         watch = Watch.of(on_bytes, check)
-        linked = self._snapshots.build(folder, files, sizes, watch, level)
+        linked = self._snapshots.build(folder, files, sizes, watch, level, mode)
         return Snapshot(
             repo=f"{vendor}/{name}" if vendor else name,
             commit=commit,

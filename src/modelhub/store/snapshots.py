@@ -13,11 +13,11 @@ from modelhub.facts import Proof, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout, proof
 from modelhub.store.blobs import Blobs
-from modelhub.store.capabilities import CANNOT, links, probe
+from modelhub.store.capabilities import links, probe, require_link_mode
 from modelhub.store.folders import Folders, open_folder, unique
-from modelhub.store.fsops import CREATE, READ, Watch, discard, opened, pwrite_all
+from modelhub.store.fsops import CANNOT, CREATE, READ, Watch, discard, opened, pwrite_all
 from modelhub.store.intake import CHUNK, sha256_of
-from modelhub.store.layout import LinkMode
+from modelhub.store.layout import LinkChoice, LinkMode
 from modelhub.store.levels import Level
 
 
@@ -50,6 +50,16 @@ class Snapshots:
         """What links the file system can make."""
         return probe(self._folders)
 
+    def require(self, mode: LinkChoice) -> None:
+        """Refuse a way to link that is none, or that the file system does not have.
+
+        Raises:
+            InvalidInput
+        """
+        layout.known_link_mode(mode)
+        if mode != "auto":
+            require_link_mode(self.capabilities, mode, str(self._folders.root))
+
     def build(
         self,
         folder: RepoPath,
@@ -57,6 +67,7 @@ class Snapshots:
         sizes: Mapping[Digest, int],
         watch: Watch,
         level: Level = "proof",
+        mode: LinkChoice = "auto",
     ) -> tuple[SnapshotFile, ...]:
         """Make or extend `snapshots/<folder>` so that it has `files`; others in it stay.
 
@@ -69,7 +80,7 @@ class Snapshots:
         for inner, paths in _by_folder(files).items():
             with self._inside(f"{folder}/{inner}".rstrip("/")) as fd:
                 wanted = (
-                    _wanted(folder, path, files[path], sizes[files[path]], with_onnx, level)
+                    _wanted(folder, path, files[path], sizes[files[path]], with_onnx, level, mode)
                     for path in paths
                 )
                 links |= self._fill(fd, wanted, watch)
@@ -118,7 +129,9 @@ class Snapshots:
                 hint="Remove that folder; modelhub did not make it.",
             )
         way = self._way(fd, file, look, watch)
-        return way if way in file.ways else None
+        # A copy cannot be told from a file that shares the blob's blocks, and is as good.
+        copied = way is LinkMode.COPY and LinkMode.REFLINK in file.ways
+        return way if copied or way in file.ways else None
 
     def _way(self, fd: int, file: _Wanted, look: stat_result, watch: Watch) -> LinkMode | None:
         if modes.S_ISLNK(look.st_mode):
@@ -245,8 +258,9 @@ def _wanted(
     size: int,
     with_onnx: frozenset[str],
     level: Level,
+    mode: LinkChoice,
 ) -> _Wanted:
-    ways = layout.link_modes(path, size, with_onnx)
+    ways = layout.link_modes(path, size, with_onnx, mode)
     return _Wanted(path, digest, size, ways, layout.symlink_target(folder, path, digest), level)
 
 

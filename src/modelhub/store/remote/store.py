@@ -18,6 +18,7 @@ from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes, Watch
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory
+from modelhub.store.layout import LinkChoice
 from modelhub.store.ledger import FileLedger
 from modelhub.store.levels import Level, known_level
 from modelhub.store.local import LocalStore
@@ -68,7 +69,7 @@ class RemoteStore(Store, schemes=("memory", "s3")):
         bucket = Bucket(objects_at(uri, options.endpoint))
         folder = cache_folder(uri, options.cache)
         copies = FileLedger(folder / "copies.jsonl", ops=ops)
-        local = LocalStore.open(folder, copies, ops=ops, clock=clock, host=host)
+        local = LocalStore.open(folder, copies, ops=ops, clock=clock, host=host, options=options)
         cache = Cache(
             local,
             ops,
@@ -97,6 +98,13 @@ class RemoteStore(Store, schemes=("memory", "s3")):
     def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
         self._cache.make_room(sum(sizes.values()))
         self._local.require_room(sizes, what)
+
+    @property
+    def link_mode(self) -> LinkChoice:
+        return self._local.link_mode
+
+    def require_link_mode(self, mode: LinkChoice) -> None:
+        self._local.require_link_mode(mode)
 
     def free(self) -> int | None:
         return self._local.free()
@@ -301,6 +309,7 @@ class RemoteStore(Store, schemes=("memory", "s3")):
         files: Mapping[RepoPath, Digest],
         *,
         level: Level = "proof",
+        link_mode: LinkChoice | None = None,
         on_bytes: OnBytes | None = None,
         check: Check | None = None,
     ) -> Snapshot:
@@ -312,7 +321,14 @@ class RemoteStore(Store, schemes=("memory", "s3")):
                 try:
                     self._publisher.complete(wanted, watch)
                     return self._local.link(
-                        vendor, name, commit, files, level=level, on_bytes=on_bytes, check=check
+                        vendor,
+                        name,
+                        commit,
+                        files,
+                        level=level,
+                        link_mode=link_mode,
+                        on_bytes=on_bytes,
+                        check=check,
                     )
                 except (ArtifactNotFound, IntegrityError):
                     continue  # a copy was wrong, or another process let it go: the bucket has one
