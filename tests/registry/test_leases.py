@@ -158,6 +158,17 @@ def test_an_expired_lease_holds_nothing(registry, record):
     assert remove(registry, record).removed
 
 
+def test_who_only_stood_still_has_its_lease_back_for_an_hour(registry, record):
+    still = take(registry, [ONE.sha256], owner="elsewhere:1:a", seconds=-60)
+    take(registry, [TWO.sha256], owner="elsewhere:1:b", seconds=-3700)
+    Holds(registry, STORE).reap()
+    with registry.begin() as tx:
+        assert tx.leases.held(STORE) == frozenset()
+        tx.leases.renew(still, 60)
+        assert tx.leases.held(STORE) == {ONE.sha256}
+    assert held(registry) == {ONE.sha256}
+
+
 def test_a_hold_can_grow(registry, record):
     with Holds(registry, STORE).hold(record, "pulling", [ONE.sha256]) as hold:
         assert held(registry) == {ONE.sha256}

@@ -331,7 +331,7 @@ def test_who_pulls_or_loads_it_or_what_builds_on_it_holds_it(registry, record):
             )
 
     for one in (record, twin):
-        take(one.id, -1)  # over
+        take(one.id, -3700)  # over, for an hour
         lease = take(one.id, 60)
         assert held(registry, record) == "h:7:a is loading it"
         with registry.begin() as tx:

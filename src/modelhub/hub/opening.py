@@ -1,10 +1,11 @@
-"""The store that the settings name, and what the registry remembers of it."""
+"""The store and the sources that the settings name, and what the registry remembers of the store."""
 
 from collections.abc import Collection
 
 from modelhub.refs import Digest
 from modelhub.registry import Registry, StoreLedger
 from modelhub.settings import Settings
+from modelhub.sources import Sources
 from modelhub.store import Store, StoreOptions
 from modelhub.store.proof import host_id
 
@@ -31,3 +32,16 @@ def open_store(registry: Registry, settings: Settings) -> tuple[StoreLedger, Sto
         fs_verity=settings.fs_verity == "auto",
     )
     return ledger, Store.open(settings.store, ledger, options=options)
+
+
+def open_sources(settings: Settings) -> Sources:
+    """Where repositories come from; nothing is asked yet."""
+    token = settings.hf_token
+    return Sources(
+        endpoint=settings.hf_endpoint,
+        token=None if token is None else token.get_secret_value(),
+        max_connections=settings.max_connections,
+        max_connections_per_host=settings.max_connections_per_host,
+        bandwidth=settings.bandwidth,
+        xet=settings.xet,
+    )

@@ -14,7 +14,7 @@ from modelhub.hub.fetching import Fetching
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
-from modelhub.hub.opening import open_store
+from modelhub.hub.opening import open_sources, open_store
 from modelhub.hub.pickles import PickleGate
 from modelhub.hub.planning import Planning
 from modelhub.hub.pulling import Puller
@@ -37,7 +37,6 @@ from modelhub.runtimes import Instances, Runtimes
 from modelhub.runtimes.hosts import Hosts
 from modelhub.runtimes.processes import is_gone
 from modelhub.settings import Settings
-from modelhub.sources import Sources
 
 
 class Rooms(NamedTuple):
@@ -67,15 +66,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     undo.callback(registry.close)
     ledger, store = open_store(registry, settings)
     undo.callback(store.close)
-    token = settings.hf_token
-    sources = Sources(
-        endpoint=settings.hf_endpoint,
-        token=None if token is None else token.get_secret_value(),
-        max_connections=settings.max_connections,
-        max_connections_per_host=settings.max_connections_per_host,
-        bandwidth=settings.bandwidth,
-        xet=settings.xet,
-    )
+    sources = open_sources(settings)
     undo.callback(sources.close)
     recorder = Recorder(registry)
     undo.callback(recorder.close)
@@ -107,6 +98,9 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     verifier = Verifier(resolver, store)
     purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book, holds)
     scrubber = Scrubber(store, repairer)
+    collector = Collector(registry, jobs, store, ledger.key, book, holds)
+    accountant = Accountant(registry, resolver, store, ledger.key, settings.store_quota)
+    checker = Checker(registry, store, ledger, ledger.key, holds)
     jobs.add(*Verbs(resolver, planning, loading, verifier, purger).handlers(), scrubber.handler())
     undo.callback(jobs.close)
     return Rooms(
@@ -119,16 +113,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         answering,
         purger,
         Recipes(recipes, resolver, store, calls, repairer),
-        StoreKeeping(
-            store,
-            jobs,
-            calls,
-            scrubber,
-            Collector(registry, jobs, store, ledger.key, book, holds),
-            Accountant(registry, resolver, store, ledger.key, settings.store_quota),
-            Checker(registry, store, ledger, ledger.key, holds),
-            progress,
-        ),
+        StoreKeeping(store, jobs, calls, scrubber, collector, accountant, checker, progress),
         CacheAdopter(registry, resolver, store),
         CacheExporter(store),
     )

@@ -172,5 +172,8 @@ class Leases:
         return frozenset(map(Digest, self._session.scalars(found)))
 
     def expire(self) -> None:
-        """Forget those that are over."""
-        self._session.execute(delete(LeaseRow).where(LeaseRow.expires_at < now(self._session)))
+        """Forget those that were over an hour ago. Until then whoever only stood still, as on a laptop that was
+        closed, has its lease back with the next beat.
+        """
+        long_ago = now(self._session) - HOUR
+        self._session.execute(delete(LeaseRow).where(LeaseRow.expires_at < long_ago))

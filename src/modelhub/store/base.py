@@ -9,9 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Self
 
-from modelhub.errors import IntegrityError, ModelHubError, StoreFull, StoreUnavailable
+from modelhub.errors import IntegrityError, ModelHubError, StoreUnavailable
 from modelhub.facts import BlobRecord, Snapshot, SnapshotFile, StoreCapabilities
-from modelhub.facts.base import human_bytes
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
 from modelhub.store.adopting import AdoptMode
@@ -122,6 +121,7 @@ class Store(ABC):
     def free(self) -> int | None:
         """Free bytes of its file system; `None` where that does not say."""
 
+    @abstractmethod
     def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
         """Refuse blobs of these sizes, in bytes, when what is not here of all of them does not fit.
 
@@ -130,16 +130,6 @@ class Store(ABC):
         Raises:
             StoreFull: with the arithmetic.
         """
-        need, free = sum(sizes.values()), self.free()
-        if free is not None and need > free:
-            raise StoreFull(
-                f"the store {self.uri} is full: {what} needs {human_bytes(need)}, "
-                f"{human_bytes(free)} are free, {human_bytes(need - free)} are missing",
-                hint="Free some space, or name a store on a larger disk.",
-                path=what,
-                need=need,
-                free=free,
-            )
 
     @abstractmethod
     def path(self, digest: Digest) -> Path:
@@ -364,16 +354,15 @@ class Store(ABC):
             StoreUnavailable
         """
 
+    @abstractmethod
     def inventory(self) -> Inventory:
         """What lies here, looked at file by file: no ledger is asked.
 
         Raises:
-            StoreUnavailable: it cannot be looked through, as a store of this kind perhaps never can.
+            StoreUnavailable: it cannot be looked through.
         """
-        raise StoreUnavailable(
-            f"what lies in {self.uri} cannot be listed", hint="Ask its own tools.", store=self.uri
-        )
 
+    @abstractmethod
     def discard(self, path: str, *, older_than: float) -> bool:
         """Delete a file in `quarantine`, or a table of checksums, that did not change for so many seconds;
         whether it was one.
@@ -381,11 +370,6 @@ class Store(ABC):
         Raises:
             StoreUnavailable
         """
-        raise StoreUnavailable(
-            f"{self.uri} has no {path}, however old: {older_than} s",
-            hint="Leave it as it is.",
-            store=self.uri,
-        )
 
     @abstractmethod
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
