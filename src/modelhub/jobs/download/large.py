@@ -26,7 +26,7 @@ from modelhub.store import Part, Store
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_BUFFER = 1 << 20
+_BUFFER = 256 << 10  # stays in the cache of a core from the socket to the file and the checksum
 _TICK = 0.1  # seconds
 _ATTEMPTS = 3
 """How often a range is asked for whose answers are not what was asked for."""

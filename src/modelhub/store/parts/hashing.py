@@ -7,7 +7,7 @@ import threading
 from modelhub.refs import Digest
 from modelhub.store.fsops import Check, FsOps
 
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10  # stays in the cache of a core
 _NAP = 0.05
 
 
