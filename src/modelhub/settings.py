@@ -169,6 +169,14 @@ class Settings(BaseModel):
             )
         return settings
 
+    def moved(self, store: str | os.PathLike[str]) -> Self:
+        """The same, with another store.
+
+        Raises:
+            InvalidInput: for what names none.
+        """
+        return self.model_copy(update={"store": _store_uri(store)})
+
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
         """Settings from `environ` (this process's by default); what is `given` and not `None` wins.

@@ -48,3 +48,18 @@ def check(
     render.fact(found, as_json=as_json)
     if not found.ok:
         raise typer.Exit(1)
+
+
+@store.command()
+def move(
+    place: Annotated[str, typer.Argument(help="A folder, or a URI such as s3://bucket/prefix.")],
+    delete_old: Annotated[
+        bool, typer.Option("--delete-old", help="Delete the old place when all is in the new one.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come, and how.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring all that the store has to another place; run again after a stop, it goes on."""
+    with common.hub() as hub:
+        moved = hub.store.move(place, delete_old=delete_old, dry_run=dry_run)
+    render.fact(moved, as_json=as_json)

@@ -24,6 +24,7 @@ from modelhub.facts.job import Job, JobKind, JobStatus
 from modelhub.facts.licenses import LicensePolicy
 from modelhub.facts.memory import MemoryNeed, MemoryPart, MemoryTier
 from modelhub.facts.model import Component, Evidence, Model, Report, RepoWarning, Variant
+from modelhub.facts.moving import StoreMove
 from modelhub.facts.plan import (
     Passed,
     PassedBy,
@@ -120,6 +121,7 @@ __all__ = [
     "StoreCapabilities",
     "StoreCheck",
     "StoreFault",
+    "StoreMove",
     "StoredFile",
     "SummedFact",
     "SyncStatus",

@@ -18,6 +18,7 @@ class JobKind(StrEnum):
     REPO_PURGE = "repo_purge"
     STORE_SCRUB = "store_scrub"
     STORE_GC = "store_gc"
+    STORE_MOVE = "store_move"
 
 
 class JobStatus(StrEnum):

@@ -3,18 +3,22 @@
 from collections.abc import Collection
 
 from modelhub.refs import Digest
-from modelhub.registry import Registry, StoreLedger
+from modelhub.registry import Registry, StoreLedger, moved_away
 from modelhub.settings import Settings
 from modelhub.sources import Sources
 from modelhub.store import Store, StoreOptions
 from modelhub.store.proof import host_id
 
 
-def open_store(registry: Registry, settings: Settings) -> tuple[StoreLedger, Store]:
-    """The store and its ledger. A bucket is one store of all hosts, a folder is its own host's.
+def open_store(
+    registry: Registry, settings: Settings, *, moving: bool = False
+) -> tuple[StoreLedger, Store]:
+    """The store and its ledger. A bucket is one store of all hosts, a folder is its own host's. Who is `moving` one
+    to where it once was may open that place.
 
     Raises:
-        StoreUnavailable, InvalidInput
+        StoreUnavailable: also for one that was moved.
+        InvalidInput
     """
     shared = not settings.store.startswith("file:")
     ledger = StoreLedger(registry, settings.store, host=host_id(), shared=shared)
@@ -23,6 +27,10 @@ def open_store(registry: Registry, settings: Settings) -> tuple[StoreLedger, Sto
         with registry.read() as tx:
             return tx.leases.held(ledger.key)
 
+    with registry.read() as tx:
+        moved = tx.moves.moved_to(ledger.key)
+    if moved is not None and not moving:
+        raise moved_away(ledger.key, moved)
     options = StoreOptions(
         cache=settings.cache,
         cache_bytes=settings.cache_quota,

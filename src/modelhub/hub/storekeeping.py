@@ -1,14 +1,25 @@
 """`hub.store`: what keeps the bytes in order."""
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelhub.facts import Collection, JobKind, JsonDict, Scrub, StoreCapabilities, StoreCheck, Usage
+from modelhub.facts import (
+    Collection,
+    JobKind,
+    JsonDict,
+    Scrub,
+    StoreCapabilities,
+    StoreCheck,
+    StoreMove,
+    Usage,
+)
 from modelhub.hub.calls import Calls
 from modelhub.hub.checking import Checker
 from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
 from modelhub.hub.how import Model, Shown
+from modelhub.hub.moving import Mover
 from modelhub.hub.scrubbing import Scrubber, ScrubOrder
 from modelhub.hub.using import Accountant
 from modelhub.jobs import Jobs
@@ -28,6 +39,7 @@ class StoreKeeping:
     _collector: Collector
     _accountant: Accountant
     _checker: Checker
+    _mover: Mover
     _progress: Shown = None
 
     @property
@@ -147,3 +159,46 @@ class StoreKeeping:
         shown = self._progress if progress is None else progress
         with self._calls.serve(timeout) as call, reporter(shown) as show:
             return self._checker.check(call, show, repair=repair, deep=deep)
+
+    def move(
+        self,
+        place: str | os.PathLike[str],
+        *,
+        delete_old: bool = False,
+        dry_run: bool = False,
+        timeout: float | None = None,
+        progress: Shown = None,
+    ) -> StoreMove:
+        """Bring all that the store has to another place, a folder or a URI. Opens no socket but to a bucket.
+
+        Each blob gets a second name there where that can be, else it is copied and hashed; snapshots are linked
+        anew. Only when all of it is there and proven do the records lead there, in one transaction. Until then
+        the store is as it was, and who moves it again after a stop goes on. Afterwards this Hub is of no use:
+        close it, and open one with `store=place`. The old place is kept, or deleted with `delete_old`; with the
+        store's own place, `delete_old` deletes those that it was moved from. `dry_run` says what would be done.
+
+        Raises:
+            InvalidInput: for what is no place, or one within the other.
+            InUse: a model is loaded from it, or something is fetched; `details["holders"]`.
+            StoreFull: before the first byte, with the arithmetic.
+            StoreUnavailable: the new place has something else in it, or cannot be written.
+            Cancelled, DeadlineExceeded
+        """
+        shown = self._progress if progress is None else progress
+        with self._calls.serve(timeout) as call, reporter(shown) as show:
+            if delete_old and self._mover.is_own(place):
+                return self._mover.delete_left()
+            goal = self._mover.goal(place)
+            if dry_run:
+                return self._mover.survey(goal)
+            self._jobs.reap()
+            source = self._mover.ledger.key.uri
+            output = self._jobs.run(
+                JobKind.STORE_MOVE,
+                f"store_move:{source}",
+                {"store": source, "target": goal.store},
+                lambda context: self._mover.move(goal, context, delete_old=delete_old),
+                call=call,
+                on_progress=show,
+            )
+        return StoreMove.model_validate(output)

@@ -14,6 +14,7 @@ from modelhub.hub.fetching import Fetching
 from modelhub.hub.how import Shown
 from modelhub.hub.licenses import LicenseGate
 from modelhub.hub.loading import Loading
+from modelhub.hub.moving import Mover
 from modelhub.hub.opening import open_sources, open_store
 from modelhub.hub.pickles import PickleGate
 from modelhub.hub.planning import Planning
@@ -101,6 +102,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     collector = Collector(registry, jobs, store, ledger.key, book, holds)
     accountant = Accountant(registry, resolver, store, ledger.key, settings.store_quota)
     checker = Checker(registry, store, ledger, ledger.key, holds)
+    mover = Mover(registry, store, ledger, holds, settings)
     jobs.add(*Verbs(resolver, planning, loading, verifier, purger).handlers(), scrubber.handler())
     undo.callback(jobs.close)
     return Rooms(
@@ -113,7 +115,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         answering,
         purger,
         Recipes(recipes, resolver, store, calls, repairer),
-        StoreKeeping(store, jobs, calls, scrubber, collector, accountant, checker, progress),
+        StoreKeeping(store, jobs, calls, scrubber, collector, accountant, checker, mover, progress),
         CacheAdopter(registry, resolver, store),
         CacheExporter(store),
     )

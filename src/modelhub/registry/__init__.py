@@ -6,7 +6,7 @@ leave this room.
 """
 
 from modelhub.registry.adapters import StoreLedger
-from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.artifacts import StoreKey, moved_away
 from modelhub.registry.claims import FetchClaims
 from modelhub.registry.evictions import Evictable
 from modelhub.registry.garbage import Unneeded
@@ -43,4 +43,5 @@ __all__ = [
     "StoreLedger",
     "Transaction",
     "Unneeded",
+    "moved_away",
 ]

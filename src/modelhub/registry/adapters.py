@@ -36,7 +36,7 @@ class StoreLedger:
     def __init__(self, registry: Registry, store_uri: str, *, host: str, shared: bool = False) -> None:
         self.key = StoreKey(store_uri, "" if shared else host)
         self._registry = registry
-        self._host = host
+        self.host = self._host = host
 
     def find(self, digests: Iterable[Digest]) -> Mapping[Digest, BlobRecord]:
         """The records of those that are known, with this host's proofs."""

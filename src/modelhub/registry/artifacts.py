@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from modelhub.errors import FileNotInRepository
+from modelhub.errors import FileNotInRepository, StoreUnavailable
 from modelhub.refs import Digest
 from modelhub.registry.statements import batches, insert
 from modelhub.registry.tables import ArtifactRow, ComponentFileRow, ComponentRow, RepoFileRow, StoreRow
 from modelhub.registry.types import check_indexable
 
-__all__ = ["StoreKey", "artifact_ids", "known_artifacts", "link_files", "store_id"]
+__all__ = ["StoreKey", "artifact_ids", "known_artifacts", "link_files", "moved_away", "store_id"]
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\b")
 _ORIGIN = ("model_repo_id", "filename", "path", "format", "precision", "part_id")
@@ -71,15 +71,36 @@ def link_files(session: Session, revision_id: int, digests: Mapping[str, Digest]
 
 
 def store_id(session: Session, key: StoreKey) -> int:
-    """The row of this store, made if it is missing."""
-    mine = select(StoreRow.id).where(StoreRow.uri == key.uri, StoreRow.host == key.host)
-    found = session.scalar(mine)
+    """The row of this store, made if it is missing. It stays where it is until the transaction ends.
+
+    Raises:
+        StoreUnavailable: it was moved.
+    """
+    # Locked, so that a move in the same moment either sees what is done, or is seen.
+    mine = (
+        select(StoreRow.id, StoreRow.moved_to)
+        .where(StoreRow.uri == key.uri, StoreRow.host == key.host)
+        .with_for_update(key_share=True, read=True)
+    )
+    found = session.execute(mine).first()
     if found is None:
         session.execute(
             insert(session, StoreRow).values(uri=key.uri, host=key.host).on_conflict_do_nothing()
         )
-        found = session.scalars(mine).one()
-    return found
+        found = session.execute(mine).one()
+    if found.moved_to is not None:
+        raise moved_away(key, found.moved_to)
+    return int(found.id)
+
+
+def moved_away(key: StoreKey, to: str) -> StoreUnavailable:
+    """The error for a store whose bytes are elsewhere now."""
+    return StoreUnavailable(
+        f"the store {key.uri} was moved to {to}",
+        hint=f"Set MODELHUB_STORE_URI={to}, or give store={to!r}.",
+        store=key.uri,
+        moved_to=to,
+    )
 
 
 def known_artifacts(session: Session, digests: Iterable[Digest]) -> dict[Digest, int]:

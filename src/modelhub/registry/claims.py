@@ -10,7 +10,7 @@ from modelhub.refs import Digest
 from modelhub.registry.artifacts import StoreKey, store_id
 from modelhub.registry.registry import Registry
 from modelhub.registry.statements import batches, insert, now
-from modelhub.registry.tables import FetchClaimRow
+from modelhub.registry.tables import FetchClaimRow, StoreRow
 
 __all__ = ["FetchClaims"]
 
@@ -73,10 +73,13 @@ class FetchClaims:
         """Who has claimed each, and on which host; a claim that is over has nobody."""
         found: dict[Digest, tuple[str, str]] = {}
         with self._registry.read() as tx:
-            home, moment = store_id(tx.session, self._place), now(tx.session)
+            moment = now(tx.session)
+            home = select(StoreRow.id).where(
+                StoreRow.uri == self._place.uri, StoreRow.host == self._place.host
+            )
             for batch in batches(sorted(set(digests))):
                 rows = select(FetchClaimRow.sha256, FetchClaimRow.owner, FetchClaimRow.host).where(
-                    FetchClaimRow.store_id == home,
+                    FetchClaimRow.store_id.in_(home),
                     FetchClaimRow.sha256.in_(batch),
                     FetchClaimRow.expires_at > moment,
                 )

@@ -23,6 +23,7 @@ from modelhub.registry.garbage import Garbage
 from modelhub.registry.jobs import Jobs
 from modelhub.registry.leases import Leases
 from modelhub.registry.models import Models
+from modelhub.registry.moves import Moves
 from modelhub.registry.removals import Removals
 from modelhub.registry.repos import Repos
 from modelhub.registry.revision_ids import HEAD
@@ -96,6 +97,11 @@ class Transaction:
     def stored(self) -> Stored:
         """What a store has, by who has it."""
         return Stored(self.session)
+
+    @cached_property
+    def moves(self) -> Moves:
+        """Stores that are moved."""
+        return Moves(self.session)
 
     @cached_property
     def leases(self) -> Leases:

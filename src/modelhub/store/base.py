@@ -23,6 +23,7 @@ from modelhub.store.levels import Level
 from modelhub.store.options import PLAIN, StoreOptions
 from modelhub.store.parts.listing import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
+from modelhub.store.reading import Stream
 
 DAY = 86_400.0
 WEEK = 7 * DAY
@@ -235,6 +236,28 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def stream(
+        self, digest: Digest, start: int, end: int, *, check: Check | None = None
+    ) -> AbstractContextManager[Stream]:
+        """The bytes of a blob from `start` to before `end`, as they lie here: nobody has vouched for them.
+
+        Raises:
+            ArtifactNotFound: it is not here.
+            StoreUnavailable: it cannot be read.
+        """
+
+    def lend(self, other: "Store", digest: Digest, *, check: Check | None = None) -> bool:
+        """Let `other` have a blob without copying its bytes; False, and nothing was done, where that cannot be.
+
+        Raises:
+            ArtifactNotFound: it is not here.
+            IntegrityError: it holds other bytes; it stays where it is.
+            StoreUnavailable
+        """
+        del other, digest, check
+        return False
+
+    @abstractmethod
     def verify(
         self,
         digests: Iterable[Digest],
@@ -376,6 +399,15 @@ class Store(ABC):
         """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many.
 
         Parts that somebody could go on with have their own time, since their last byte.
+        """
+
+    @abstractmethod
+    def erase(self) -> None:
+        """Remove all that a store has, for good: blobs, snapshots, what was being written, what was set aside.
+        What else lies in its place stays. Nothing else can be done with the store then.
+
+        Raises:
+            StoreUnavailable
         """
 
     @abstractmethod

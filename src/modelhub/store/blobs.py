@@ -118,10 +118,16 @@ class Blobs:
             return self.vouch_held(held, watch, rehash=rehash)
 
     def vouch_held(
-        self, held: Held, watch: Watch, *, rehash: bool = False, believe: bool = False
+        self,
+        held: Held,
+        watch: Watch,
+        *,
+        rehash: bool = False,
+        believe: bool = False,
+        leave: bool = False,
     ) -> BlobRecord:
         """`vouch` for a blob that is held. Who waited for the lock reads what was proven meanwhile; who is to
-        `believe` takes any record.
+        `believe` takes any record, who is to `leave` things alone moves nothing to quarantine.
         """
         known = self._ledger.find([held.digest]).get(held.digest)
         with self._folders.errors("look at", held.digest):
@@ -134,6 +140,8 @@ class Blobs:
             before = self.seal(held.fd)
             self._ops.fsync(held.fd)  # whoever put it there may not have
             actual = sha256_of(self._ops, held.fd, watch)
+        if actual != held.digest and leave:
+            raise self._wrong(held.digest, actual, "nowhere: it was left where it is")
         if actual != held.digest:
             self.set_aside(held.digest, actual, known, started)
         with self._folders.errors("write", held.digest), self._shard(held.digest) as shard:
@@ -300,7 +308,11 @@ class Blobs:
             "quarantine_path": kept,
         }
         _log.error("artifact_quarantined", extra=fields)
-        raise IntegrityError(
+        raise self._wrong(digest, actual, kept)
+
+    def _wrong(self, digest: Digest, actual: str, kept: str) -> IntegrityError:
+        path = layout.blob_path(digest)
+        return IntegrityError(
             f"{path}: its sha256 should be {digest}, but it is {actual}",
             hint=f"It was moved to {kept}. Pull the model again; the blob is fetched anew.",
             path=path,

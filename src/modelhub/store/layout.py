@@ -23,6 +23,9 @@ SNAPSHOTS = "snapshots"
 # A vendor's folder never starts with a dot, so this one is nobody's.
 STAGING = ".tmp"
 
+TOPS = frozenset({"blobs", "blocks", TMP, QUARANTINE, SNAPSHOTS})
+"""What a store makes in its root."""
+
 SMALL = 64 * 1024
 
 _NOT_IN_FOLDER_NAMES = re.compile(r'[%/\\<>:"|?*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')

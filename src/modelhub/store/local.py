@@ -23,6 +23,7 @@ from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
 from modelhub.store.inventory import Inventory, take_inventory
 from modelhub.store.layout import LinkChoice
+from modelhub.store.lending import Shelf, lend
 from modelhub.store.levels import Level, known_level
 from modelhub.store.options import PLAIN, StoreOptions
 from modelhub.store.outgoing import Outgoing
@@ -30,8 +31,9 @@ from modelhub.store.parts import Parts, Unfinished, reserve, reserve_all, unfini
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.proof import host_id
 from modelhub.store.publishing import Arrival, Publisher
+from modelhub.store.reading import FileStream, Stream
 from modelhub.store.rechecking import recheck
-from modelhub.store.removal import discard_old, held_blobs, remove_blob, remove_folder
+from modelhub.store.removal import discard_old, erase, held_blobs, remove_blob, remove_folder
 from modelhub.store.sealing import Sealer
 from modelhub.store.snapshots import Snapshots
 from modelhub.store.sweeping import remove_parts, sweep
@@ -190,6 +192,23 @@ class LocalStore(Store, schemes=("", "file")):
             raise self._blobs.busy(digest)
         return data
 
+    @contextmanager
+    def stream(
+        self, digest: Digest, start: int, end: int, *, check: Check | None = None
+    ) -> Iterator[Stream]:
+        with self._blobs.reading(digest) as fd:
+            yield FileStream(self._folders, fd, start, end, Watch.of(None, check).check)
+
+    def lend(self, other: Store, digest: Digest, *, check: Check | None = None) -> bool:
+        if not isinstance(other, LocalStore):
+            return False
+        return lend(self.shelf, other.shelf, digest, Watch.of(None, check))
+
+    @property
+    def shelf(self) -> Shelf:
+        """For another store that is to have blobs of this one."""
+        return Shelf(self._folders, self._blobs)
+
     def verify(
         self,
         digests: Iterable[Digest],
@@ -304,6 +323,9 @@ class LocalStore(Store, schemes=("", "file")):
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
         now = self._clock()
         return sweep(self._folders, now - int(older_than * 1e9), now - int(parts_older_than * 1e9))
+
+    def erase(self) -> None:
+        erase(self._folders)
 
     def close(self) -> None:
         self._folders.close()

@@ -110,6 +110,19 @@ def discard_old(folders: Folders, path: RepoPath, before_ns: int) -> bool:
     return True
 
 
+def erase(folders: Folders) -> None:
+    """Remove the folders of the layout, and the root when nothing else is in it."""
+    ops, root = folders.ops, folders.root
+    with folders.errors("remove", str(root)), opened(ops, str(root), FOLDER) as top:
+        for name in sorted(layout.TOPS & set(ops.listdir(top))):
+            remove_tree(ops, name, top)
+        ops.fsync(top)
+        empty = not ops.listdir(top)
+    if empty:
+        with folders.errors("remove", str(root)), opened(ops, str(root.parent), FOLDER) as above:
+            _remove_empty(ops, root.name, above)
+
+
 def remove_tree(ops: FsOps, name: str, parent: int) -> None:
     """Remove a folder with all that is in it; no symbolic link is followed."""
     with opened(ops, name, FOLDER, dir_fd=parent) as fd:

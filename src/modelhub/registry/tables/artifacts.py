@@ -44,7 +44,8 @@ class ArtifactRow(Row):
 class StoreRow(Row):
     """A place for artifacts. `host` is the one that sees it, `""` where all of them do.
 
-    The same folder on two hosts is two stores, unless they say that they share it.
+    The same folder on two hosts is two stores, unless they say that they share it. `moved_to` is the URI of the
+    store that has all of its rows now; who still opens the old one is told so.
     """
 
     __tablename__ = "store"
@@ -53,6 +54,7 @@ class StoreRow(Row):
     id: Mapped[Id]
     uri: Mapped[str]
     host: Mapped[str]
+    moved_to: Mapped[str | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Updated]
 

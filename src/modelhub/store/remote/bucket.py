@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from uuid import uuid4
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, StoreUnavailable
@@ -81,8 +82,10 @@ class Bucket:
     # Down
 
     @contextmanager
-    def opened(self, digest: Digest, check: Check) -> Iterator["Incoming"]:
-        """The blob's bytes as a stream.
+    def opened(
+        self, digest: Digest, check: Check, start: int = 0, end: int | None = None
+    ) -> Iterator["Incoming"]:
+        """The blob's bytes as a stream: from `start` to before `end`, else to its own end.
 
         Raises:
             ArtifactNotFound: there is no such blob.
@@ -91,7 +94,8 @@ class Bucket:
         if size is None:
             raise self.absent(digest)
         with ThreadPoolExecutor(_AT_ONCE, "modelhub-fill") as pool:
-            stream = Incoming(self, digest, size, pool, check)
+            span = (start, size if end is None else min(end, size))
+            stream = Incoming(self, digest, span, pool, check)
             try:
                 yield stream
             finally:
@@ -183,6 +187,12 @@ class Bucket:
         key = layout.blob_path(digest)
         self.objects.attempt("delete a blob", lambda: self.objects.remove(key))
 
+    def remove_below(self, prefix: str) -> None:
+        """Delete every object whose key begins so."""
+        found = self.objects.attempt("list it", lambda: list(self.objects.listed(prefix)))
+        for key, _, _ in found:
+            self.objects.attempt("delete an object", partial(self.objects.remove, key))
+
     def lying(self, now: datetime) -> dict[Digest, Lying]:
         """All blobs, looked through; what is called otherwise is none of ours."""
         top = f"{layout.BLOBS}/"
@@ -219,14 +229,18 @@ class Incoming:
     """A blob as a stream: a few ranges ahead are on their way at once."""
 
     def __init__(
-        self, bucket: Bucket, digest: Digest, size: int, pool: ThreadPoolExecutor, check: Check
+        self,
+        bucket: Bucket,
+        digest: Digest,
+        span: tuple[int, int],
+        pool: ThreadPoolExecutor,
+        check: Check,
     ) -> None:
-        self.size = size
+        self._asked, self.size = span
         self._bucket = bucket
         self._digest = digest
         self._pool = pool
         self._check = check
-        self._asked = 0
         self._coming: deque[Future[bytes]] = deque()
         self._here = memoryview(b"")
 

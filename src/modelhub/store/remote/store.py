@@ -13,7 +13,7 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, ModelHubError
 from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.adopting import AdoptMode
-from modelhub.store.base import DAY, WEEK, Store, together
+from modelhub.store.base import DAY, WEEK, together
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes, Watch
 from modelhub.store.intake import ByteStream, Expected
@@ -28,6 +28,7 @@ from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.remote.bucket import Bucket
 from modelhub.store.remote.cache import Cache
 from modelhub.store.remote.filling import fill
+from modelhub.store.remote.leaving import Leaving
 from modelhub.store.remote.opening import cache_folder, objects_at
 from modelhub.store.remote.parts import RemotePart
 from modelhub.store.remote.publishing import Publisher, RemoteBatch, unproven
@@ -37,7 +38,7 @@ _log = logging.getLogger("modelhub.store")
 _ROUNDS = 4
 
 
-class RemoteStore(Store, schemes=("memory", "s3")):
+class RemoteStore(Leaving, schemes=("memory", "s3")):
     """Blobs in a bucket; each is used as a copy in `cache`, which a proof or a hash vouches for.
 
     `ledger` remembers what is in the bucket, for all hosts.
