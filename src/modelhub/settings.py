@@ -20,6 +20,7 @@ _FROM_ENV = {
     "home": ("MODELHUB_HOME",),
     "database": ("MODELHUB_DATABASE_URL",),
     "store": ("MODELHUB_STORE_URI", "MODEL_STORE_URI"),
+    "store_lower": ("MODELHUB_STORE_LOWER",),
     "offline": ("MODELHUB_OFFLINE",),
     "host": ("MODELHUB_HOST",),
     "store_quota": ("MODELHUB_STORE_QUOTA",),
@@ -69,7 +70,8 @@ class Settings(BaseModel):
     `home` is the folder for all that modelhub keeps (the user's data folder by default);
     `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
     store, or a folder (one in `home` by default), and `store_quota` how many bytes it may hold (as many as come by
-    default; a text such as `200GB` will do); of a bucket, `cache` is the folder of this host's copies (one in
+    default; a text such as `200GB` will do); `store_lower` are stores below it, folders or URIs, that are only read
+    (a text has commas or newlines between them); of a bucket, `cache` is the folder of this host's copies (one in
     `home` by default), `cache_quota` how many bytes they may take, and `s3_endpoint` the address of a server
     that is not Amazon's; `offline` forbids every socket; `host` is where
     models run (`thread`: in this process; `process`: each in a child process); `verify`
@@ -97,6 +99,7 @@ class Settings(BaseModel):
     offline: bool = False
     host: Literal["thread", "process"] = "thread"
     store_quota: int | None = Field(default=None, ge=1)
+    store_lower: tuple[str, ...] = ()
     cache: Path
     cache_quota: int | None = Field(default=None, ge=1)
     s3_endpoint: str | None = None
@@ -122,6 +125,7 @@ class Settings(BaseModel):
         values.setdefault("database", sqlite_url(home))
         values["recipes"] = _folder("recipes", values.get("recipes", home / "recipes"))
         values["store"] = _store_uri(values.get("store", home / "store"))
+        values["store_lower"] = _lower(values.get("store_lower", ()), values["store"])
         values["cache"] = _folder("cache", values.get("cache", home / "cache"))
         values["hf_cache"] = _folder("hf_cache", values.get("hf_cache", _HF_CACHE))
         for name in ("store_quota", "cache_quota"):
@@ -239,6 +243,20 @@ def _store_uri(store: object) -> str:
     if scheme[0].lower() != "file":
         return str(store)
     return _file_path(str(store)).as_uri()
+
+
+def _lower(given: object, store: str) -> tuple[str, ...]:
+    """The URIs of lower stores, each once, from a text or a list of them."""
+    if isinstance(given, str):
+        given = [each.strip() for each in re.split(r"[,\n]", given) if each.strip()]
+    elif isinstance(given, os.PathLike):
+        given = [given]
+    if not isinstance(given, list | tuple):
+        raise _refused("store_lower", f"{given!r:.80} is no list of folders or URIs")
+    uris = tuple(dict.fromkeys(map(_store_uri, given)))
+    if store.rstrip("/") in {uri.rstrip("/") for uri in uris}:
+        raise _refused("store_lower", "it names the store itself")
+    return uris
 
 
 def _file_path(uri: str) -> Path:

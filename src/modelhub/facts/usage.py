@@ -38,6 +38,7 @@ class Usage(Fact):
     every repository had files of its own. `copies` lie in snapshots beside
     them; `parts` are downloads that are not complete, by what they take; `quarantine` is damaged and was put
     aside. `disk` is what the whole folder takes, `free` what its disk has left, `quota` what the store may hold.
+    `lower` are the stores below it, whose bytes are not counted: they take no room here.
     """
 
     store: str
@@ -52,6 +53,7 @@ class Usage(Fact):
     disk: int
     free: int | None = None
     quota: int | None = None
+    lower: tuple[str, ...] = ()
 
     def _brief(self) -> Iterable[tuple[str, Any]]:
         return ((name, getattr(self, name)) for name in ("store", "files", "bytes", "saved", "disk"))
@@ -77,6 +79,8 @@ class Usage(Fact):
         if self.free is not None:
             room += f", {_size(self.free)} free"
         yield room if self.quota is None else f"{room}, quota {_size(self.quota)}"
+        if self.lower:
+            yield f"read below it, and not counted: {', '.join(self.lower)}"
 
 
 def _size(count: int) -> str:

@@ -195,6 +195,9 @@ def _places(settings: Settings) -> list[Finding]:
             with opened as store:
                 if (told := _looked("store", store.probe, found)) is not None:
                     found.append(_good("store", told))
+                for lower in store.lower:
+                    if (told := _looked("lower store", lower.probe, found)) is not None:
+                        found.append(_good("lower store", told))
                 can = _looked("links", lambda: store.capabilities, found)
                 if can is not None:
                     found.append(_good("links", str(can)))

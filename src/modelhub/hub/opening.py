@@ -6,7 +6,7 @@ from modelhub.refs import Digest
 from modelhub.registry import Registry, StoreLedger, moved_away
 from modelhub.settings import Settings
 from modelhub.sources import Sources
-from modelhub.store import Store, StoreOptions
+from modelhub.store import StackedStore, Store, StoreOptions, lower_at
 from modelhub.store.proof import host_id
 
 
@@ -39,7 +39,9 @@ def open_store(
         link_mode=settings.link_mode,
         fs_verity=settings.fs_verity == "auto",
     )
-    return ledger, Store.open(settings.store, ledger, options=options)
+    lowers = [lower_at(uri, settings.s3_endpoint) for uri in settings.store_lower]
+    store = Store.open(settings.store, ledger, options=options)
+    return ledger, StackedStore(store, lowers) if lowers else store
 
 
 def open_sources(settings: Settings) -> Sources:

@@ -56,6 +56,7 @@ class Accountant:
             disk=seen.disk,
             free=self.store.free(),
             quota=self.quota,
+            lower=tuple(one.uri for one in self.store.lower),
         )
 
 

@@ -33,10 +33,12 @@ from modelhub.store.layout import LinkChoice, LinkMode, known_link_mode
 from modelhub.store.ledger import FileLedger
 from modelhub.store.levels import Level, known_level
 from modelhub.store.local import LocalStore
+from modelhub.store.lower import lower_at
 from modelhub.store.options import StoreOptions
 from modelhub.store.parts import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.remote import RemoteStore
+from modelhub.store.stacked import StackedStore
 
 __all__ = [
     "AdoptMode",
@@ -54,10 +56,12 @@ __all__ = [
     "Part",
     "RemoteStore",
     "Span",
+    "StackedStore",
     "Store",
     "StoreOptions",
     "Unfinished",
     "known_level",
     "known_link_mode",
     "known_mode",
+    "lower_at",
 ]

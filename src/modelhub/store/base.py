@@ -22,7 +22,7 @@ from modelhub.store.layout import LinkChoice
 from modelhub.store.levels import Level
 from modelhub.store.options import PLAIN, StoreOptions
 from modelhub.store.parts.listing import Unfinished
-from modelhub.store.ports import Batch, Ledger, Part
+from modelhub.store.ports import Batch, Below, Ledger, Part
 from modelhub.store.reading import Stream
 
 DAY = 86_400.0
@@ -95,6 +95,11 @@ class Store(ABC):
         Raises:
             StoreFull, StoreUnavailable
         """
+
+    @property
+    def lower(self) -> tuple[Below, ...]:
+        """The stores below it, which are only read; asked in this order."""
+        return ()
 
     def probe(self) -> str:
         """Ask the store's server whether it answers: what can be done here, in a line.

@@ -32,6 +32,21 @@ class Ledger(Protocol):
         ...
 
 
+class Below(Protocol):
+    """A store below another, which is only read."""
+
+    @property
+    def uri(self) -> str: ...
+
+    def probe(self) -> str:
+        """Ask it whether it answers: what it is, in a line.
+
+        Raises:
+            StoreUnavailable, AccessDenied
+        """
+        ...
+
+
 class Batch(Protocol):
     """Many small files that become blobs together; safe to use from several threads."""
 
