@@ -7,6 +7,8 @@ import random
 import pytest
 
 from modelhub.errors import RepositoryNotFound
+from modelhub.refs import Digest
+from modelhub.store.testing import put
 from tests.store.hands import flip
 from tests.store.remote.conftest import S3Road, client, login, servers  # noqa: F401
 from tests.zoo.hub_server import HubServer
@@ -97,6 +99,29 @@ def test_purging_empties_the_bucket_and_the_cache(host, road):
     assert not list(hub.settings.cache.glob("*/blobs/sha256/*/*"))
     with pytest.raises(RepositoryNotFound):
         other.purge(MODEL)
+
+
+def test_what_nobody_has_leaves_the_bucket_after_its_time_and_all_is_counted(host, road):
+    hub, other = host("one"), host("two")
+    hub.pull(f"{MODEL}:q4_0")
+    other.pull(f"{MODEL}:q4_0")
+    wanted = blobs(road)
+    stray = put(hub.store._store, b"of nobody" * 100).digest
+    data = b"named by a writer who was killed before it was written down"
+    unknown = Digest.of(data)
+    road.put(f"blobs/sha256/{unknown[:2]}/{unknown}", data)
+    usage = other.store.usage()
+    assert usage.files == len(wanted) + 1
+    assert usage.bytes == 900 + sum(len(road.get(f"blobs/sha256/{one[:2]}/{one}")) for one in wanted)
+    assert [one.repo for one in usage.repos] == [MODEL]
+    assert other.store.gc().items == ()
+    assert [one.digest for one in other.store.gc(grace=0).items] == [stray]
+    assert blobs(road) == wanted | {unknown}
+    assert [one.digest for one in hub.store.gc(orphans=0).items] == [unknown]
+    assert blobs(road) == wanted
+    assert hub.verify(MODEL).ok
+    assert other.verify(MODEL).ok
+    assert other.pull(f"{MODEL}:q4_0").fetched_bytes == 0
 
 
 def test_a_model_answers_from_a_bucket(host):

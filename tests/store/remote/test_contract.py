@@ -51,3 +51,22 @@ class TestMoto(OnObjects):
 
 class TestS3rver(OnObjects):
     kind = "s3rver"
+
+
+class BehindFaults(OnObjects):
+    """All of it, while every third call fails."""
+
+    @pytest.fixture
+    def site(self, sites, faulty):
+        address, faults = faulty(self.kind)
+        faults.every(3, "500", "reset", "503", "truncate", "answer lost")
+        yield sites(self.kind, address)
+        assert len(faults.injected) >= faults.seen // 3
+
+
+class TestMotoBehindFaults(BehindFaults):
+    kind = "moto"
+
+
+class TestS3rverBehindFaults(BehindFaults):
+    kind = "s3rver"
