@@ -227,6 +227,10 @@ class Disk(FsOps):
             raise _error(errno.EOPNOTSUPP)
         self._do(Write(self._file(target).inode, 0, self._inode(source).data, self.now))
 
+    def enable_verity(self, fd):
+        self._file(fd)
+        raise _error(errno.EOPNOTSUPP)
+
     def copy_range(self, source, target, offset, count):
         return self.pwrite(target, self._inode(source).data[offset : offset + count], offset)
 
