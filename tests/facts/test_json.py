@@ -8,6 +8,8 @@ import pytest
 
 import modelhub.facts
 from modelhub.facts import (
+    AdoptedCommit,
+    Adoption,
     BlobRecord,
     BlobState,
     CallRecord,
@@ -21,7 +23,10 @@ from modelhub.facts import (
     DamagedBlob,
     Device,
     Evidence,
+    Export,
+    ExportedCommit,
     Fact,
+    FaultKind,
     FileKind,
     FileState,
     Forgotten,
@@ -46,6 +51,7 @@ from modelhub.facts import (
     Progress,
     Proof,
     Provenance,
+    RejectedFile,
     Removal,
     RepoFile,
     RepoId,
@@ -62,7 +68,11 @@ from modelhub.facts import (
     Snapshot,
     SnapshotFile,
     Spared,
+    StoreCapabilities,
+    StoreCheck,
     StoredFile,
+    StoreFault,
+    StoreMove,
     SummedFact,
     SyncStatus,
     UnreadBlob,
@@ -161,9 +171,22 @@ HAD = RepoUsage(
     components=(WEIGHED,),
     last_used=NOW,
 )
-DAMAGED = DamagedBlob(sha256=DIGEST, found="x", kept="quarantine/x")
+DAMAGED = DamagedBlob(sha256=DIGEST, found="x", kept="quarantine/x", repaired=True)
 UNREAD = UnreadBlob(sha256=DIGEST, reason="EIO")
+REJECTED = RejectedFile(path="refs/main", reason="a link")
+ADOPTED = AdoptedCommit(repo=REPO.id, commit=COMMIT, adopted=1, present=2, bytes=3, known=True)
+EXPORTED = ExportedCommit(repo=REPO.id, commit=COMMIT, path=Path("/c"), files=1, bytes=2, copied_bytes=0)
+FAULT = StoreFault(kind=FaultKind.MISSING, path="blobs/x", reason="the file is gone")
 SAMPLES = (
+    REJECTED,
+    ADOPTED,
+    EXPORTED,
+    FAULT,
+    Adoption(cache="/c", store="file:///s", commits=(ADOPTED,), bytes=3, rejected=(REJECTED,)),
+    Export(cache="/c", commits=(EXPORTED,)),
+    StoreCapabilities(hardlink=True, symlink=True, reflink=False, locks=True, verity=False),
+    StoreCheck(store="file:///s", blobs=1, bytes=2, files=3, hashed=0, faults=(FAULT,)),
+    StoreMove(source="file:///s", target="s3://b/p", copied=1, copied_bytes=2, lost=(DIGEST,)),
     GONE,
     LEFT,
     Collection(store="file:///s", dry_run=True, items=(GONE,), kept=(LEFT,), missing=(DIGEST,)),
