@@ -248,3 +248,23 @@ def test_no_time_is_refused(hub):
         for span in (-1, "soon", float("nan"), float("inf")):
             with pytest.raises(InvalidInput, match=name):
                 hub.store.gc(**{name: span})
+
+
+def test_a_worker_collects_what_was_handed_in(hub):
+    digest = put(hub, b"nobody's")
+    job = hub.jobs.submit("store_gc", **AT_ONCE)
+    ended = hub.jobs.wait(job.id, timeout=60)
+    assert digest in [item.digest for item in Collection.model_validate(ended.output).items]
+    assert digest not in blobs(hub)
+    with pytest.raises(InvalidInput, match=r"grace: -1\.0 is no time"):
+        hub.jobs.submit("store_gc", grace=-1)
+
+
+def test_a_collection_that_was_handed_in_and_one_that_is_called_for_are_one(make_hub, database_url):
+    hub = make_hub(database=database_url, workers=0)
+    job = hub.jobs.submit("store_gc", **AT_ONCE)
+    other = hub.jobs.submit("store_gc", forgotten=True)
+    hub.store.gc(**AT_ONCE)
+    status = {each.id: each.status for each in hub.jobs.list(kind="store_gc")}
+    assert status == {job.id: JobStatus.SUCCEEDED, other.id: JobStatus.QUEUED}
+    hub.jobs.cancel(other.id)

@@ -262,3 +262,11 @@ def test_a_worker_does_it_in_the_background(hub, pulled):
     assert Scrub.model_validate(ended.output).checked == len(pulled)
     with pytest.raises(InvalidInput, match="rate: 'fast' is no size"):
         hub.jobs.submit("store_scrub", rate="fast")
+
+
+def test_a_scrub_that_was_handed_in_and_one_that_is_called_for_are_one(make_hub, pulled):
+    hub = make_hub(workers=0)
+    job = hub.jobs.submit("store_scrub", limit="1TB")
+    assert hub.store.scrub().checked == len(pulled)
+    (done,) = hub.jobs.list(kind="store_scrub")
+    assert (done.id, done.status, done.attempt) == (job.id, JobStatus.SUCCEEDED, 1)

@@ -10,14 +10,13 @@ from modelhub.facts.base import Fact, JsonDict
 
 
 class JobKind(StrEnum):
-    """What a job does. Those of the first line are submitted, the others are parts of them, or of a call."""
+    """What a job does. Those of the first lines are submitted, the others are parts of them, or of a call."""
 
     SYNC, PULL, VERIFY, PURGE = "sync", "pull", "verify", "purge"
+    STORE_SCRUB, STORE_GC = "store_scrub", "store_gc"
     REPO_SYNC = "repo_sync"
     ARTIFACT_DOWNLOAD = "artifact_download"
     REPO_PURGE = "repo_purge"
-    STORE_SCRUB = "store_scrub"
-    STORE_GC = "store_gc"
     STORE_MOVE = "store_move"
 
 

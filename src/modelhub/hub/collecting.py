@@ -5,10 +5,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
+
+from pydantic import model_validator
 
 from modelhub.errors import InvalidInput
-from modelhub.facts import Collected, Collection, GarbageKind, JsonDict
-from modelhub.jobs import Holds, JobContext, Jobs
+from modelhub.facts import Collected, Collection, GarbageKind, JobKind, JsonDict
+from modelhub.jobs import Handler, Holds, JobContext, Jobs, Payload
 from modelhub.refs import Digest
 from modelhub.registry import InstanceBook, Registry, StoreKey, Transaction, Unneeded
 from modelhub.store import Inventory, Lying, Store
@@ -47,6 +50,25 @@ class Rules:
     def dump(self) -> JsonDict:
         """As JSON."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class GcPayload(Payload):
+    """A collection to be done by a worker; as `hub.store.gc` takes it, in seconds."""
+
+    forgotten: bool = False
+    grace: float = HOUR
+    orphans: float = DAY
+    parts: float = 7 * DAY
+    quarantine: float = 30 * DAY
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        self.rules()
+        return self
+
+    def rules(self) -> Rules:
+        """What is garbage."""
+        return Rules.of(**self.model_dump())
 
 
 def _seconds(name: str, span: Span) -> float:
@@ -98,6 +120,7 @@ class Collector:
     def collect(self, rules: Rules, context: JobContext) -> JsonDict:
         """Delete it; what somebody took meanwhile stays."""
         started = time.monotonic()
+        self.reap()
         found = self._look(rules)
         gone = tuple(self._delete_all(found.items, rules, context))
         if found.missing:
@@ -106,6 +129,15 @@ class Collector:
         fields = {"store": report.store, "items": len(gone), "bytes": report.bytes}
         log.info("store_collected", extra=fields | {"duration_ms": _ms(started)})
         return report.model_dump()
+
+    def handler(self) -> Handler[GcPayload]:
+        """As a kind of work that can be submitted; two with the same rules are one."""
+        return Handler(
+            JobKind.STORE_GC.value,
+            GcPayload,
+            lambda payload, context: self.collect(payload.rules(), context),
+            limit=1,
+        )
 
     # What there is
 

@@ -1,6 +1,5 @@
 """`hub.store`: what keeps the bytes in order."""
 
-import json
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +19,7 @@ from modelhub.hub.checking import Checker
 from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
 from modelhub.hub.how import Model, Shown
 from modelhub.hub.moving import Mover
-from modelhub.hub.scrubbing import Scrubber, ScrubOrder
+from modelhub.hub.scrubbing import ScrubOrder
 from modelhub.hub.using import Accountant
 from modelhub.jobs import Jobs
 from modelhub.progress import reporter
@@ -35,7 +34,6 @@ class StoreKeeping:
     _store: Store
     _jobs: Jobs
     _calls: Calls
-    _scrubber: Scrubber
     _collector: Collector
     _accountant: Accountant
     _checker: Checker
@@ -70,16 +68,10 @@ class StoreKeeping:
         """
         order = ScrubOrder.of(rate, limit, older_than)
         shown = self._progress if progress is None else progress
-        wanted: JsonDict = {"store": self._store.uri, "rate": order.rate, "limit": order.limit}
+        age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        wanted: JsonDict = {"rate": order.rate, "limit": order.limit, "older_than": age}
         with self._calls.serve(timeout) as call, reporter(shown) as show:
-            output = self._jobs.run(
-                JobKind.STORE_SCRUB,
-                f"store_scrub:{self._store.uri}",
-                wanted | {"before": order.before.isoformat()},
-                lambda context: self._scrubber.scrub(order, context),
-                call=call,
-                on_progress=show,
-            )
+            output = self._jobs.do(JobKind.STORE_SCRUB, call=call, on_progress=show, **wanted)
         return Scrub.model_validate(output)
 
     def usage(self, model: Model | None = None) -> Usage:
@@ -125,16 +117,7 @@ class StoreKeeping:
         with self._calls.serve(timeout) as call, reporter(shown) as show:
             if dry_run:
                 return self._collector.survey(rules)
-            self._collector.reap()
-            wanted: JsonDict = {"store": self._store.uri, **rules.dump()}
-            output = self._jobs.run(
-                JobKind.STORE_GC,
-                f"store_gc:{json.dumps(wanted, sort_keys=True)}",
-                wanted,
-                lambda context: self._collector.collect(rules, context),
-                call=call,
-                on_progress=show,
-            )
+            output = self._jobs.do(JobKind.STORE_GC, call=call, on_progress=show, **rules.dump())
         return Collection.model_validate(output)
 
     def check(

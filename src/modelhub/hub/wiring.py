@@ -103,7 +103,11 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     accountant = Accountant(registry, resolver, store, ledger.key, settings.store_quota)
     checker = Checker(registry, store, ledger, ledger.key, holds)
     mover = Mover(registry, store, ledger, holds, settings)
-    jobs.add(*Verbs(resolver, planning, loading, verifier, purger).handlers(), scrubber.handler())
+    jobs.add(
+        *Verbs(resolver, planning, loading, verifier, purger).handlers(),
+        scrubber.handler(),
+        collector.handler(),
+    )
     undo.callback(jobs.close)
     return Rooms(
         registry,
@@ -115,7 +119,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
         answering,
         purger,
         Recipes(recipes, resolver, store, calls, repairer),
-        StoreKeeping(store, jobs, calls, scrubber, collector, accountant, checker, mover, progress),
+        StoreKeeping(store, jobs, calls, collector, accountant, checker, mover, progress),
         CacheAdopter(registry, resolver, store),
         CacheExporter(store),
     )

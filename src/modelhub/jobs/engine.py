@@ -25,7 +25,7 @@ from modelhub.jobs import beat
 from modelhub.jobs.beat import Heart, TakenOver
 from modelhub.jobs.context import JobContext, inside
 from modelhub.jobs.desk import Desk, failure
-from modelhub.jobs.handlers import Handler, Handlers
+from modelhub.jobs.handlers import Handler, Handlers, Payload
 from modelhub.jobs.owners import is_dead, me
 from modelhub.jobs.workers import Workers
 from modelhub.registry import Registry
@@ -98,9 +98,7 @@ class Jobs:
             HubClosed
         """
         handler = self._handlers.get(kind)
-        given = handler.read(payload)
-        key = f"{handler.key_of(given)}{f' in {self._place}' if self._place else ''}"
-        content = given.model_dump(mode="json", exclude_none=True)
+        key, content = self._row(handler, handler.read(payload))
         with self._registry.begin() as tx:
             job, new = tx.jobs.create(
                 kind, key, content, place=self._place, parent=inside.get(), priority=priority
@@ -208,6 +206,22 @@ class Jobs:
         for each in workers:
             each.stop()
 
+    def do(
+        self, kind: str, /, *, call: Call, on_progress: ProgressCallback | None = None, **payload: Any
+    ) -> JsonDict:
+        """Do here and now what `submit` hands in: the same work is one job, whichever way it was asked for.
+
+        Raises as `submit` and `run`.
+        """
+        handler = self._handlers.get(kind)
+        given = handler.read(payload)
+        key, content = self._row(handler, given)
+
+        def work(context: JobContext) -> JsonDict:
+            return handler.work(given, context)
+
+        return self.run(kind, key, content, work, call=call, on_progress=on_progress, place=self._place)
+
     def run(
         self,
         kind: JobKind | str,
@@ -217,6 +231,7 @@ class Jobs:
         *,
         call: Call | None = None,
         on_progress: ProgressCallback | None = None,
+        place: str = "",
     ) -> JsonDict:
         """Do `work` as the job `key`, here; or, while someone else does it, wait for the outcome.
 
@@ -227,7 +242,7 @@ class Jobs:
         call = call or Call()
         while True:
             with self._registry.begin() as tx:
-                job, _ = tx.jobs.create(kind, key, payload, parent=inside.get())
+                job, _ = tx.jobs.create(kind, key, payload, place=place, parent=inside.get())
                 mine = tx.jobs.start(job.id, me(), beat.lease_of(kind).seconds)
             if mine is not None:
                 try:
@@ -241,6 +256,11 @@ class Jobs:
     def reap(self) -> None:
         """Free the jobs of processes of this host that are gone."""
         self._desk.reap()
+
+    def _row(self, handler: Handler[Any], given: Payload) -> tuple[str, JsonDict]:
+        """By what a job of ours is the same as another, and what its row says that it was given."""
+        key = f"{handler.key_of(given)}{f' in {self._place}' if self._place else ''}"
+        return key, given.model_dump(mode="json", exclude_none=True)
 
     def _wait(self, job: Job, call: Call, on_progress: ProgressCallback | None) -> Job | None:
         """The job once it has ended; `None` when it is free to be taken."""
