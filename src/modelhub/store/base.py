@@ -3,11 +3,11 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from modelhub.errors import IntegrityError, ModelHubError, StoreUnavailable
 from modelhub.facts import BlobRecord, Snapshot, SnapshotFile, StoreCapabilities
@@ -17,19 +17,15 @@ from modelhub.store.adopting import AdoptMode
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes
 from modelhub.store.intake import ByteStream, Expected
-from modelhub.store.inventory import Inventory
 from modelhub.store.layout import LinkChoice
 from modelhub.store.levels import Level
 from modelhub.store.options import PLAIN, StoreOptions
-from modelhub.store.parts.listing import Unfinished
 from modelhub.store.ports import Batch, Below, Ledger, Part
 from modelhub.store.reading import Stream
-
-DAY = 86_400.0
-WEEK = 7 * DAY
+from modelhub.store.upkeep import Upkeep
 
 
-class Store(ABC):
+class Store(Upkeep, ABC):
     """Blobs under their digests, with a ledger that remembers what was proven of them.
 
     Safe to share between threads; several processes may use one place with one ledger. Callbacks:
@@ -353,77 +349,6 @@ class Store(ABC):
             UnsafePath: the repository's name is none.
         """
         return f"{layout.SNAPSHOTS}/{layout.snapshot_folder(vendor, name, commit)}"
-
-    @abstractmethod
-    def remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
-        """Delete a blob for good, if `confirm` still says so while nobody else vouches for it or links it.
-
-        Whether it is gone now. The ledger is not told: whoever knows that nothing needs the blob does.
-
-        Raises:
-            StoreUnavailable
-        """
-
-    @abstractmethod
-    def remove_snapshot(self, path: str) -> bool:
-        """Remove a snapshot's folder, `snapshots/<vendor>/<name>/<commit>`; whether it was there.
-
-        Blobs stay.
-
-        Raises:
-            StoreUnavailable, UnsafePath
-        """
-
-    @abstractmethod
-    def parts(self) -> tuple[Unfinished, ...]:
-        """The blobs that are being received, or that somebody could go on receiving, by digest.
-
-        Raises:
-            StoreUnavailable
-        """
-
-    @abstractmethod
-    def inventory(self) -> Inventory:
-        """What lies here, looked at file by file: no ledger is asked.
-
-        Raises:
-            StoreUnavailable: it cannot be looked through.
-        """
-
-    @abstractmethod
-    def discard(self, path: str, *, older_than: float) -> bool:
-        """Delete a file in `quarantine`, or a table of checksums, that did not change for so many seconds;
-        whether it was one.
-
-        Raises:
-            StoreUnavailable
-        """
-
-    @abstractmethod
-    def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
-        """Remove what dead writers left in `tmp` at least `older_than` seconds ago: how many.
-
-        Parts that somebody could go on with have their own time, since their last byte.
-        """
-
-    @abstractmethod
-    def erase(self) -> None:
-        """Remove all that a store has, for good: blobs, snapshots, what was being written, what was set aside.
-        What else lies in its place stays. Nothing else can be done with the store then.
-
-        Raises:
-            StoreUnavailable
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give back what is held open; the store cannot be used after it."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 def scheme_of(place: str | os.PathLike[str]) -> str:

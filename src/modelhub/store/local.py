@@ -14,7 +14,7 @@ from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile, StoreC
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
 from modelhub.store.adopting import Adopter, AdoptMode, known_mode, split
-from modelhub.store.base import DAY, WEEK, Store, together
+from modelhub.store.base import Store, together
 from modelhub.store.batch import LocalBatch
 from modelhub.store.blobs import Blobs, Clock
 from modelhub.store.exporting import Exporter
@@ -37,6 +37,7 @@ from modelhub.store.removal import discard_old, erase, held_blobs, remove_blob, 
 from modelhub.store.sealing import Sealer
 from modelhub.store.snapshots import Snapshots
 from modelhub.store.sweeping import remove_parts, sweep
+from modelhub.store.upkeep import DAY, WEEK
 
 _log = logging.getLogger("modelhub.store")
 

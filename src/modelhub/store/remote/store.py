@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from modelhub.errors import ArtifactNotFound, IntegrityError, ModelHubError
-from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile, StoreCapabilities
+from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.adopting import AdoptMode
-from modelhub.store.base import DAY, WEEK, together
+from modelhub.store.base import together
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import Check, FsOps, OnBytes, Watch
 from modelhub.store.intake import ByteStream, Expected
@@ -23,22 +22,23 @@ from modelhub.store.ledger import FileLedger
 from modelhub.store.levels import Level, known_level
 from modelhub.store.local import LocalStore
 from modelhub.store.options import PLAIN, StoreOptions
-from modelhub.store.parts import Unfinished
 from modelhub.store.ports import Batch, Ledger, Part
 from modelhub.store.remote.bucket import Bucket
 from modelhub.store.remote.cache import Cache
 from modelhub.store.remote.filling import fill
+from modelhub.store.remote.host import OnHost
 from modelhub.store.remote.leaving import Leaving
 from modelhub.store.remote.opening import cache_folder, objects_at
 from modelhub.store.remote.parts import RemotePart
 from modelhub.store.remote.publishing import Publisher, RemoteBatch, unproven
+from modelhub.store.upkeep import DAY, WEEK
 
 _log = logging.getLogger("modelhub.store")
 
 _ROUNDS = 4
 
 
-class RemoteStore(Leaving, schemes=("memory", "s3")):
+class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
     """Blobs in a bucket; each is used as a copy in `cache`, which a proof or a hash vouches for.
 
     `ledger` remembers what is in the bucket, for all hosts.
@@ -82,16 +82,8 @@ class RemoteStore(Leaving, schemes=("memory", "s3")):
         return cls(bucket, ledger, cache, copies, clock)
 
     @property
-    def root(self) -> Path:
-        return self._local.root
-
-    @property
     def uri(self) -> str:
         return self._bucket.uri
-
-    @property
-    def capabilities(self) -> StoreCapabilities:
-        return self._local.capabilities
 
     def probe(self) -> str:
         return f"{self._bucket.probe()}; {self.root} can be written"
@@ -99,19 +91,6 @@ class RemoteStore(Leaving, schemes=("memory", "s3")):
     def require_room(self, sizes: Mapping[str, int], what: str = "what is fetched") -> None:
         self._cache.make_room(sum(sizes.values()))
         self._local.require_room(sizes, what)
-
-    @property
-    def link_mode(self) -> LinkChoice:
-        return self._local.link_mode
-
-    def require_link_mode(self, mode: LinkChoice) -> None:
-        self._local.require_link_mode(mode)
-
-    def free(self) -> int | None:
-        return self._local.free()
-
-    def path(self, digest: Digest) -> Path:
-        return self._local.path(digest)
 
     # In
 
@@ -382,19 +361,10 @@ class RemoteStore(Leaving, schemes=("memory", "s3")):
             self._note(digest, size, BlobState.MISSING)
         return False
 
-    def remove_snapshot(self, path: str) -> bool:
-        return self._local.remove_snapshot(path)
-
-    def parts(self) -> tuple[Unfinished, ...]:
-        return self._local.parts()
-
     def inventory(self) -> Inventory:
         """The bucket's blobs; all else is what lies on this host."""
         now = datetime.fromtimestamp(self._clock() / 1e9, UTC)
         return replace(self._local.inventory(), blobs=self._bucket.lying(now))
-
-    def discard(self, path: str, *, older_than: float) -> bool:
-        return self._local.discard(path, older_than=older_than)
 
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
         """As everywhere; uploads below the prefix that never ended are given up too."""
