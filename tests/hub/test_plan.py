@@ -8,9 +8,13 @@ import pytest
 from modelhub.errors import DoesNotFit, StoreFull
 from modelhub.facts import Plan
 from modelhub.formats import RangeReader, read_gguf
+from modelhub.hub.hindrances import check_room
+from modelhub.refs import Digest
 from modelhub.runtimes import devices
 from modelhub.runtimes.devices import cpu
-from modelhub.store.local import LocalStore
+from modelhub.store import Expected
+from modelhub.store.fsops import FsOps
+from modelhub.store.parts import Grain
 
 from .conftest import MODEL
 
@@ -91,7 +95,7 @@ def test_no_room_is_refused_before_anything_is_fetched(hub, server, monkeypatch)
     hub.sync(MODEL)
     plan = hub.plan(f"{MODEL}:q8_0")
     assert plan.disk_free > plan.disk_needed >= plan.fetch_bytes > 0
-    monkeypatch.setattr(LocalStore, "free", lambda _: plan.fetch_bytes - 1)
+    monkeypatch.setattr(FsOps, "free", lambda *_: plan.fetch_bytes - 1)
     server.reset_counts()
     assert "disk" in {warning.code for warning in hub.plan(f"{MODEL}:q8_0").warnings}
     for call in (
@@ -106,6 +110,37 @@ def test_no_room_is_refused_before_anything_is_fetched(hub, server, monkeypatch)
     assert hub.pull(f"{MODEL}:q8_0").fetched_bytes > 0
     done = hub.plan(f"{MODEL}:q8_0")
     assert (done.fetch_bytes, done.reuse_bytes) == (0, plan.fetch_bytes + plan.reuse_bytes)
+
+
+def test_what_is_there_of_a_file_needs_no_room_again(hub, server, monkeypatch):
+    hub.sync(MODEL)
+    plan = hub.plan(f"{MODEL}:q8_0")
+    file = max(plan.files, key=lambda file: file.size)
+    store = hub.store._store
+    store._parts.grain = Grain(block=4096, checkpoint=4096)
+    with store.receive(Expected(sha256=file.sha256, size=file.size)) as part:
+        part.write(0, memoryview(bytes(file.size - 1)))
+    (here,) = (store.root / "tmp").glob("*.part")
+    taken = here.stat().st_blocks * 512
+    assert taken > file.size // 2
+    monkeypatch.setattr(FsOps, "free", lambda *_: plan.disk_needed - min(taken, file.size))
+    check_room(plan, store)
+    monkeypatch.setattr(FsOps, "free", lambda *_: plan.disk_needed - min(taken, file.size) - 1)
+    with pytest.raises(StoreFull, match="are missing"):
+        check_room(plan, store)
+
+
+def test_what_others_receive_keeps_its_room(hub, server, monkeypatch):
+    hub.sync(MODEL)
+    plan = hub.plan(f"{MODEL}:q8_0")
+    monkeypatch.setattr(FsOps, "free", lambda *_: plan.disk_needed + 1_000_000)
+    server.reset_counts()
+    promise = Expected(sha256=Digest("1" * 64), size=1_000_001 + 65536)
+    with hub.store._store.receive(promise):
+        with pytest.raises(StoreFull, match="for what is being received"):
+            hub.pull(f"{MODEL}:q8_0")
+        assert server.requests == []
+    assert hub.pull(f"{MODEL}:q8_0").fetched_bytes > 0
 
 
 def test_planning_a_synced_repository_opens_no_socket(hub, monkeypatch):

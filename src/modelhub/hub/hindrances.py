@@ -1,25 +1,24 @@
 """What is in the way of a plan, told before anything is done."""
 
-from modelhub.errors import DoesNotFit, RuntimeNotFound, RuntimeNotInstalled, StoreFull
+from modelhub.errors import DoesNotFit, RuntimeNotFound, RuntimeNotInstalled
 from modelhub.facts import Plan
 from modelhub.facts.base import human_bytes
+from modelhub.facts.plan import to_fetch
+from modelhub.store import Store
 
 
-def check_room(plan: Plan) -> None:
+def check_room(plan: Plan, store: Store) -> None:
     """Refuse a plan for which the store's disk has no room, before anything is fetched.
+
+    What is there of an interrupted download needs none again, and what others are receiving has its own.
 
     Raises:
         StoreFull: with the arithmetic.
     """
-    if plan.fetch_bytes and plan.disk_free is not None and plan.disk_needed > plan.disk_free:
-        raise StoreFull(
-            f"{plan.repo}:{plan.variant} needs {human_bytes(plan.disk_needed)} of disk, "
-            f"{human_bytes(plan.disk_free)} are free, "
-            f"{human_bytes(plan.disk_needed - plan.disk_free)} are missing",
-            hint="Free some space, take a smaller variant, or name a store on a larger disk.",
-            need=plan.disk_needed,
-            free=plan.disk_free,
-        )
+    if plan.fetch_bytes:
+        sizes = {file.sha256 or f"{file.repo}/{file.path}": file.size for file in to_fetch(plan.files)}
+        copies = plan.disk_needed - sum(sizes.values())
+        store.require_room({**sizes, "copies in the folder": copies}, f"{plan.repo}:{plan.variant}")
 
 
 def check_runnable(plan: Plan) -> None:

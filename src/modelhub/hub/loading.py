@@ -69,7 +69,7 @@ class Loading:
         if mode is not None:
             self.puller.fetcher.store.require_link_mode(mode)
         self.licenses.admit(target.report, plan)
-        check_room(plan)
+        check_room(plan, self.puller.fetcher.store)
         keep = [file.sha256 for file in plan.files if file.sha256]
         self.quota.make_room(f"{plan.repo}:{plan.variant}", plan.fetch_bytes, keep)
         what = {"model": plan.model.name, "variant": plan.variant}
