@@ -14,6 +14,7 @@ import pytest
 
 from modelhub.errors import Cancelled, InUse, InvalidInput, ModelHubError, StoreFull, StoreUnavailable
 from modelhub.facts import JobKind, StoreMove
+from modelhub.registry import StoreKey, StoreLedger
 from modelhub.store.fsops import FsOps
 from tests.store.remote.conftest import client, login, servers  # noqa: F401
 
@@ -116,6 +117,31 @@ def test_across_file_systems_blobs_are_copied_and_the_old_place_goes(pulled, mak
         with pytest.raises(InvalidInput, match="own place"):
             hub.store.move(shm)
     assert not old.exists()
+
+
+def test_a_folder_of_the_same_path_on_another_host_is_left_alone(pulled, make_hub, shm, tmp_path):
+    """Another host has moved its store, of whatever path, to where this host has its own."""
+    pulled.store.move(shm)
+    theirs = tmp_path / "theirs"
+    shutil.copytree(shm, theirs, symlinks=True)
+    names = all_right(theirs)
+    with make_hub(store=shm) as hub:
+        uri, registry = hub.settings.store, hub._registry
+        ledger = StoreLedger(registry, theirs.as_uri(), host="another")
+        with registry.begin() as tx:
+            tx.moves.begin(ledger.key)
+            tx.moves.begin(StoreKey(uri, "another"))
+            tx.moves.switch(ledger.key, StoreKey(uri, "another"), lost=(), links={})
+            left = tx.moves.left(StoreKey(uri, "another"), "another")
+        assert [key.uri for key in left] == [theirs.as_uri()]
+        assert hub.store.move(shm, delete_old=True).source == pulled.settings.store
+    assert all_right(theirs) == names
+    assert not (Path(pulled.settings.home) / "store").exists()
+    # Where it goes on to, the other host's place does not follow.
+    with make_hub(store=shm) as hub:
+        hub.store.move(tmp_path / "third")
+        with hub._registry.read() as tx:
+            assert tx.moves.moved_to(ledger.key) == uri
 
 
 def test_delete_old_leaves_what_is_no_stores(pulled, make_hub, server, shm):

@@ -157,21 +157,23 @@ class Mover:
             InvalidInput: it was not.
         """
         with self.registry.read() as tx:
-            left = tx.moves.left(self.ledger.key)
+            left = tx.moves.left(self.ledger.key, self.ledger.host)
         if not left:
             raise InvalidInput(
                 f"the store is at {self.store.uri} already, and was moved from nowhere",
                 hint="Name the place where it should go.",
                 field="place",
             )
-        for uri in left:
-            if scheme_of(uri) == "file" and not root_of(uri).exists():
+        for key in left:
+            if scheme_of(key.uri) == "file" and not root_of(key.uri).exists():
                 continue
-            ledger = StoreLedger(self.registry, uri, host=self.ledger.key.host)
+            ledger = StoreLedger(self.registry, key.uri, host=self.ledger.host, shared=not key.host)
             options = StoreOptions(cache=self.settings.cache, endpoint=self.settings.s3_endpoint)
-            with Store.open(uri, ledger, options=options) as old:
+            with Store.open(key.uri, ledger, options=options) as old:
                 old.erase()
-        return StoreMove(source=", ".join(left), target=self.ledger.key.uri, deleted=True)
+        return StoreMove(
+            source=", ".join(key.uri for key in left), target=self.ledger.key.uri, deleted=True
+        )
 
     def wanted(self) -> tuple[dict[Digest, int], set[Digest]]:
         """The sizes of all blobs that lie here; and those that the records have and the disk does not."""

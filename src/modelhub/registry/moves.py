@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from sqlalchemy import ColumnElement, Executable, delete, func, select, update
+from sqlalchemy import ColumnElement, Executable, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from modelhub.facts import JobKind, JobStatus
@@ -41,10 +41,15 @@ class Moves:
         """Where the store is now, if it is not here any more."""
         return self._session.scalar(select(StoreRow.moved_to).where(*_is(store)))
 
-    def left(self, store: StoreKey) -> tuple[str, ...]:
-        """The places, of any host that shares it or of its own, that this store was moved from."""
-        found = select(StoreRow.uri).where(StoreRow.moved_to == store.uri).order_by(StoreRow.id)
-        return tuple(self._session.scalars(found))
+    def left(self, store: StoreKey, host: str) -> tuple[StoreKey, ...]:
+        """The places that this store was moved from: those of all hosts, and those that `host` sees alone.
+
+        A folder of the same path on another host is another place.
+        """
+        found = select(StoreRow.uri, StoreRow.host).where(
+            StoreRow.moved_to == store.uri, StoreRow.host.in_(("", host))
+        )
+        return tuple(StoreKey(*row) for row in self._session.execute(found.order_by(StoreRow.id)))
 
     def is_known(self, store: StoreKey) -> bool:
         """Whether this database has ever used the place."""
@@ -124,7 +129,8 @@ class Moves:
             JobRow.status == JobStatus.QUEUED, JobRow.place == f"{old.uri} {old.host}".strip()
         )
         self._run(queued.values(place=f"{new.uri} {new.host}".strip()))
-        chained = (StoreRow.id == home) | (StoreRow.moved_to == old.uri)
+        theirs = StoreRow.host.in_(("", old.host)) if old.host else true()
+        chained = (StoreRow.id == home) | ((StoreRow.moved_to == old.uri) & theirs)
         self._run(update(StoreRow).where(chained).values(moved_to=new.uri))
         self._run(update(StoreRow).where(StoreRow.id == goal).values(moved_to=None))
 
