@@ -57,14 +57,22 @@ def receive(
 
 
 def again(attempt: Callable[[], T], origin: Origin, file: RepoFile) -> T:
-    """`attempt`, and once more when the first brought other bytes."""
-    try:
-        return attempt()
-    except (IntegrityError, SourceChanged) as error:
-        log.warning(
-            "artifact_download_again", extra=origin.log_fields(file) | {"error_type": error.code}
-        )
-    return attempt()
+    """`attempt`; once more when other bytes came, and once more when the source changed meanwhile.
+
+    Both may be: of a change that is noticed, the part may keep ranges of the other version, which only the
+    hash of the next attempt finds.
+    """
+    seen: set[str] = set()
+    while True:
+        try:
+            return attempt()
+        except (IntegrityError, SourceChanged) as error:
+            if error.code in seen:
+                raise
+            seen.add(error.code)
+            log.warning(
+                "artifact_download_again", extra=origin.log_fields(file) | {"error_type": error.code}
+            )
 
 
 def _receive(
