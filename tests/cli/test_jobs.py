@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 
 import pytest
 
@@ -72,3 +73,27 @@ def test_a_worker_of_unknown_kinds_does_not_begin(run):
     status, _, err = run("worker", "--kinds", "sync,paint")
     assert status == 1
     assert "paint" in err
+
+
+def test_an_idle_worker_scrubs(run, start):
+    assert run("pull", f"{MODEL}:q4_0")[0] == 0
+    process = start(
+        "worker", "--kinds", "sync", "--scrub", "--scrub-rate", "1GB/s", "--scrub-older-than", "0"
+    )
+    assert b"does sync and store_scrub" in process.stderr.readline()
+    found = []
+    for _ in range(PATIENCE * 5):
+        listed = json.loads(run("jobs", "list", "--status", "succeeded", "--json")[1])
+        if found := [job for job in listed if job["kind"] == "store_scrub"]:
+            break
+        threading.Event().wait(0.2)
+    assert found[0]["output"]["checked"] > 0
+    assert found[0]["output"]["complete"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+def test_a_rate_that_is_none_begins_no_worker(run):
+    status, _, err = run("worker", "--scrub", "--scrub-rate", "fast")
+    assert status == 1
+    assert "fast" in err

@@ -18,6 +18,7 @@ from modelhub.facts import JobStatus
 if TYPE_CHECKING:
     from modelhub.jobs import Workers
 
+_DAY = 86_400
 jobs = typer.Typer(help="Long work: what runs, what waits, what has ended.", rich_markup_mode=None)
 
 Number = Annotated[int, typer.Argument(metavar="JOB", help="A job by its number.")]
@@ -104,14 +105,24 @@ def worker(
     kinds: Annotated[
         list[str] | None, typer.Option(help="Only jobs of these kinds: pull,sync; may repeat.")
     ] = None,
+    scrub: Annotated[
+        bool, typer.Option("--scrub", help="Hash again what the store has while there is nothing to do.")
+    ] = False,
+    scrub_rate: Annotated[str, typer.Option(help="Read at most so much a second.")] = "50MB/s",
+    scrub_older_than: Annotated[
+        float, typer.Option(min=0, help="Only what was hashed so many days ago.")
+    ] = 30.0,
 ) -> None:
     """Do jobs that were handed in, until SIGTERM or Ctrl-C: then it lets go of what it does, for others. A
     second signal ends it at once.
     """
     chosen = [kind for given in kinds or () for kind in given.split(",") if kind]
     with common.hub(workers=0) as hub:
-        workers = hub.jobs.work(threads=concurrency, kinds=chosen or None)
-        typer.echo(f"worker {os.getpid()} does {', '.join(chosen or hub.jobs.kinds)}", err=True)
+        age = scrub_older_than * _DAY
+        spare = hub.store.idle_scrub(rate=scrub_rate, older_than=age) if scrub else None
+        workers = hub.jobs.work(threads=concurrency, kinds=chosen or None, spare=spare)
+        also = f" and {spare.kind}" if spare and chosen and spare.kind not in chosen else ""
+        typer.echo(f"worker {os.getpid()} does {', '.join(chosen or hub.jobs.kinds)}{also}", err=True)
         with _stopped_by_signals(workers):
             while not workers.join(LOOK_SECONDS):
                 pass

@@ -35,30 +35,38 @@ class ScrubOrder:
 
     @classmethod
     def of(
-        cls, rate: int | str | None, limit: int | str | None, older_than: float | timedelta | None
+        cls,
+        rate: int | str | None,
+        limit: int | str | None,
+        older_than: float | timedelta | None,
+        moment: datetime | None = None,
     ) -> "ScrubOrder":
         """As a caller writes it: `rate` and `limit` in bytes or as `100MB/s` and `50GB`, `older_than` in
-        seconds or as a `timedelta`.
+        seconds or as a `timedelta`, before `moment` (now by default).
 
         Raises:
             InvalidInput
         """
         seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
-        return cls(datetime.now(UTC) - _age(seconds), _bytes("rate", rate, "/s"), _bytes("limit", limit))
+        return cls(
+            _before(moment or datetime.now(UTC), seconds),
+            _bytes("rate", rate, "/s"),
+            _bytes("limit", limit),
+        )
 
 
-def _age(given: float | None) -> timedelta:
+def _before(moment: datetime, given: float | None) -> datetime:
     try:
-        age = timedelta(seconds=given or 0)
+        before = moment - timedelta(seconds=given or 0)
     except (TypeError, ValueError, OverflowError):
-        age = timedelta(-1)
-    if age < timedelta(0):
+        before = datetime.max.replace(tzinfo=UTC)
+    if before > moment:
         raise InvalidInput(
             f"older_than: {given!r:.40} is no time",
             hint="Give seconds, or datetime.timedelta(days=30).",
             field="older_than",
         )
-    return age
+    return before
 
 
 def _bytes(name: str, given: int | str | None, end: str = "") -> int | None:
@@ -82,9 +90,9 @@ class ScrubPayload(Payload):
         self.order()
         return self
 
-    def order(self) -> ScrubOrder:
-        """What to read, as of now."""
-        return ScrubOrder.of(self.rate, self.limit, self.older_than)
+    def order(self, moment: datetime | None = None) -> ScrubOrder:
+        """What to read, as of `moment`."""
+        return ScrubOrder.of(self.rate, self.limit, self.older_than, moment)
 
 
 @dataclass(slots=True)
@@ -129,11 +137,14 @@ class Scrubber:
         return report.model_dump()
 
     def handler(self) -> Handler[ScrubPayload]:
-        """As a kind of work that can be submitted."""
+        """As a kind of work that can be submitted.
+
+        What to read is as of when it was: whoever takes it over reads nothing that was read by then.
+        """
         return Handler(
             JobKind.STORE_SCRUB.value,
             ScrubPayload,
-            lambda payload, context: self.scrub(payload.order(), context),
+            lambda payload, context: self.scrub(payload.order(context.job.created_at), context),
             key=lambda _payload: self.store.uri,
             limit=1,
         )

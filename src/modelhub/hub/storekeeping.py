@@ -18,10 +18,11 @@ from modelhub.hub.calls import Calls
 from modelhub.hub.checking import Checker
 from modelhub.hub.collecting import DAY, HOUR, Collector, Rules
 from modelhub.hub.how import Model, Shown
+from modelhub.hub.idling import IdleScrub
 from modelhub.hub.moving import Mover
 from modelhub.hub.scrubbing import ScrubOrder
 from modelhub.hub.using import Accountant
-from modelhub.jobs import Jobs
+from modelhub.jobs import Jobs, Spare
 from modelhub.progress import reporter
 from modelhub.refs import ModelRef
 from modelhub.store import Store
@@ -73,6 +74,18 @@ class StoreKeeping:
         with self._calls.serve(timeout) as call, reporter(shown) as show:
             output = self._jobs.do(JobKind.STORE_SCRUB, call=call, on_progress=show, **wanted)
         return Scrub.model_validate(output)
+
+    def idle_scrub(
+        self, *, rate: int | str = "50MB/s", older_than: float | timedelta = 30 * DAY
+    ) -> Spare:
+        """For `hub.jobs.work(spare=…)`: while such a worker has nothing to do, it scrubs what was not hashed
+        for `older_than` (seconds, or a `timedelta`), at `rate`, ten minutes or a blob at a time, by one worker at a time.
+
+        Raises:
+            InvalidInput: for a rate or an age that is none.
+        """
+        scrub = IdleScrub.of(self._store, self._jobs, rate, older_than)
+        return Spare(JobKind.STORE_SCRUB.value, scrub.offer)
 
     def usage(self, model: Model | None = None) -> Usage:
         """How much the store holds, what each repository and component has of it, and what sharing saves.

@@ -8,7 +8,7 @@ from modelhub.jobs.handlers import Handler, Payload
 from modelhub.jobs.holds import Hold, Holds
 from modelhub.jobs.references import References
 from modelhub.jobs.sync import Syncer
-from modelhub.jobs.workers import Workers
+from modelhub.jobs.workers import Spare, Workers
 
 __all__ = [
     "Damage",
@@ -20,6 +20,7 @@ __all__ = [
     "Jobs",
     "Payload",
     "References",
+    "Spare",
     "Syncer",
     "Workers",
     "damage",

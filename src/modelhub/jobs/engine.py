@@ -27,7 +27,7 @@ from modelhub.jobs.context import JobContext, inside
 from modelhub.jobs.desk import Desk, failure
 from modelhub.jobs.handlers import Handler, Handlers, Payload
 from modelhub.jobs.owners import is_dead, me
-from modelhub.jobs.workers import Workers
+from modelhub.jobs.workers import Spare, Workers
 from modelhub.registry import Registry
 
 __all__ = ["JobContext", "Jobs"]
@@ -179,16 +179,19 @@ class Jobs:
             )
         return self.submit(job.kind, priority=job.priority, **job.input)
 
-    def work(self, *, threads: int = 1, kinds: Iterable[str] | None = None) -> Workers:
-        """Workers of this process, running: for all kinds that it can do, or for `kinds`.
+    def work(
+        self, *, threads: int = 1, kinds: Iterable[str] | None = None, spare: Spare | None = None
+    ) -> Workers:
+        """Workers of this process, running: for all kinds that it can do, or for `kinds`; and for `spare`.
 
         Raises:
             InvalidInput: for an unknown kind, or no thread.
         """
         if threads < 1:
             raise InvalidInput(f"workers must be at least 1, not {threads}", field="concurrency")
-        chosen = self.kinds if kinds is None else [self._handlers.get(kind).kind for kind in kinds]
-        workers = Workers(self._desk, threads, {kind: self._handlers.get(kind).limit for kind in chosen})
+        chosen = [*(self.kinds if kinds is None else kinds), *([spare.kind] if spare else [])]
+        limits = {kind: self._handlers.get(kind).limit for kind in chosen}
+        workers = Workers(self._desk, threads, limits, spare)
         with self._lock:
             if self._closed:
                 raise HubClosed("this Hub is closed", hint="Make a new one.")

@@ -5,7 +5,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from modelhub.errors import HubClosed, RegistryError
 from modelhub.jobs.desk import Assignment, Desk
@@ -21,15 +22,30 @@ PATIENCE = 10.0
 PRUNE_SECONDS = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """Work for who has none. `offer` is called, by one thread at a time and about once a second, while a
+    worker does nothing and finds nothing: it may hand in a job of `kind`. That has a thread of its own.
+    """
+
+    kind: str
+    offer: Callable[[], None]
+
+
 class Workers:
     """So many threads, of which one looks for work while the others do some, or wait for their turn.
 
-    `limits` says which kinds they do, and of how many each at once (`None`: of any number).
+    `limits` says which kinds they do, and of how many each at once (`None`: of any number). With `spare` there
+    is one thread more, so that no other work waits for that kind.
     """
 
-    def __init__(self, desk: Desk, threads: int, limits: Mapping[str, int | None]) -> None:
+    def __init__(
+        self, desk: Desk, threads: int, limits: Mapping[str, int | None], spare: Spare | None = None
+    ) -> None:
         self._desk = desk
         self._limits = limits
+        self._size = threads
+        self._spare = spare
         self._turn = threading.Lock()
         self._news = threading.Event()
         self._lock = threading.RLock()  # a signal may come while it is held
@@ -38,7 +54,7 @@ class Workers:
         self._prune_at = 0.0
         self._threads = [
             threading.Thread(target=self._run, name=f"job-worker-{number}", daemon=True)
-            for number in range(threads)
+            for number in range(threads + (spare is not None))
         ]
 
     def start(self) -> None:
@@ -111,6 +127,7 @@ class Workers:
                     return mine
                 self._desk.reap()
                 self._tidy()
+                self._offer()
             except RegistryError as error:
                 log.warning("worker_cannot_look", extra={"error_type": error.code})
             except HubClosed:
@@ -132,7 +149,19 @@ class Workers:
     def _open_kinds(self) -> tuple[str, ...]:
         with self._lock:
             busy = Counter(str(each.job.kind) for each in self._at_work)
-        return tuple(kind for kind, limit in self._limits.items() if limit is None or busy[kind] < limit)
+        spare = self._spare and self._spare.kind
+        full = busy.total() - (busy[spare] if spare else 0) >= self._size
+        return tuple(
+            kind
+            for kind, limit in self._limits.items()
+            if (limit is None or busy[kind] < limit) and (not full or kind == spare)
+        )
+
+    def _offer(self) -> None:
+        with self._lock:
+            idle = not self._at_work and not self._stopping
+        if self._spare is not None and idle:
+            self._spare.offer()
 
     def _tidy(self) -> None:
         if time.monotonic() >= self._prune_at:
