@@ -1,13 +1,22 @@
 """`hub.store.check`: whatever hands and disks did to a store is told, repaired, and never made worse."""
 
+import errno
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from modelhub.errors import Cancelled, DeadlineExceeded
 from modelhub.facts import FaultKind, StoreCheck
+from modelhub.jobs.owners import me
 from modelhub.refs import Digest
+from modelhub.registry import FetchClaims
+from modelhub.store.fsops import FsOps
+from modelhub.store.testing import put
 from tests.store.hands import flip
 
 from .conftest import MODEL
@@ -170,3 +179,157 @@ def test_what_nobody_understands_is_left_alone(hub, snapshot, root):
     assert strange[0].read_text() == strange[1].read_text() == "mine"
     assert (folder / "model.gguf").read_text() == "mine"
     assert not table.exists()
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """The name of a worker whose process has ended."""
+    code = "from modelhub.jobs.owners import me; print(me())"
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def test_what_dead_work_left_is_told_and_removed(hub, snapshot, root, dead):
+    place = hub.store._checker.place
+    claims, digests = FetchClaims(hub._registry, place), [Digest.of(bytes([n])) for n in range(3)]
+    for digest, owner, seconds in zip(digests, (dead, me(), me()), (60, 0.001, 60), strict=True):
+        claims.take([digest], owner=owner, host="here", seconds=seconds)
+    with hub._registry.begin() as tx:
+        for owner, seconds in ((dead, 60), ("elsewhere:1:x", -7200), (me(), 60)):
+            tx.leases.take(None, store=place, owner=owner, host="x", purpose="loading", seconds=seconds)
+    part = f"{digests[0]}.part"
+    old, young, half = root / "tmp" / "a.tmp", root / "tmp" / "b.tmp", root / "tmp" / part
+    for path, days in ((old, 2), (young, 0.5), (half, 2)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    time.sleep(0.01)
+    report = hub.store.check()
+    assert kinds(report) == sorted([FaultKind.CLAIM] * 2 + [FaultKind.LEASE] * 2 + [FaultKind.TEMP])
+    assert all(fault.left and fault.done is None for fault in report.faults)
+    assert old.exists()
+    assert hub.store.check() == report
+    mended = hub.store.check(repair=True)
+    assert mended.ok
+    assert kinds(mended) == kinds(report)
+    assert {fault.done for fault in mended.faults} == {"removed"}
+    assert (old.exists(), young.exists(), half.exists()) == (False, True, True)
+    assert [one.digest for one in claims.everything()] == [digests[2]]
+    assert hub.store.check().faults == ()
+
+
+def test_what_a_living_writer_has_is_no_fault(hub, root):
+    path = root / "tmp" / "a.tmp"
+    path.write_bytes(b"half")
+    os.utime(path, (0, 0))
+    ops = FsOps()
+    fd = ops.open(str(path), os.O_RDWR)
+    try:
+        assert ops.try_lock(fd)
+        assert hub.store.check(repair=True).faults == ()
+        assert path.exists()
+    finally:
+        ops.close(fd)
+    assert kinds(hub.store.check()) == [FaultKind.TEMP]
+
+
+def test_a_part_is_told_after_a_week(hub, root):
+    path = root / "tmp" / f"{Digest.of(b'x')}.part"
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - 8 * 86_400,) * 2)
+    assert kinds(hub.store.check(repair=True)) == [FaultKind.TEMP]
+    assert not path.exists()
+
+
+def test_quarantine_is_told_and_no_fault(hub, snapshot, root):
+    flip(blob(root, weights(snapshot).sha256))
+    mended = hub.store.check(deep=True, repair=True)
+    assert mended.ok
+    report = hub.store.check(deep=True)
+    assert (report.quarantine, report.quarantine_bytes) == (1, weights(snapshot).size)
+    assert FaultKind.DAMAGED not in kinds(report)
+    assert "gc(quarantine=0)" in str(report)
+
+
+@pytest.fixture
+def unreadable(monkeypatch):
+    """A function that makes a file one whose disk cannot be read."""
+    bad, real = set(), FsOps.pread
+
+    def pread(self, fd, buffer, offset):
+        if os.fstat(fd).st_ino in bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, fd, buffer, offset)
+
+    monkeypatch.setattr(FsOps, "pread", pread)
+    return lambda path: bad.add(path.stat().st_ino)
+
+
+def test_a_blob_that_cannot_be_read_is_told_and_the_rest_is_looked_at(hub, snapshot, root, unreadable):
+    bad = weights(snapshot).sha256
+    unreadable(blob(root, bad))
+    report = hub.store.check(deep=True)
+    assert kinds(report) == [FaultKind.UNREAD]
+    assert report.hashed == report.blobs - 1
+    mended = hub.store.check(deep=True, repair=True)
+    assert not mended.ok
+    assert mended.faults[0].done.startswith("could not be repaired: ")
+    assert f"delete it, and the next pull of {MODEL} fetches it" in mended.faults[0].done
+    assert blob(root, bad).exists()
+    blob(root, bad).unlink()
+    (snapshot.path / weights(snapshot).path).unlink()
+    assert hub.store.check(repair=True).ok
+    assert hub.pull(f"{MODEL}:q4_0").fetched_bytes > 0
+
+
+def test_a_snapshots_file_that_cannot_be_read_is_told_and_linked_again(hub, snapshot, root, unreadable):
+    file = weights(snapshot)
+    (snapshot.path / file.path).unlink()
+    shutil.copy(blob(root, file.sha256), snapshot.path / file.path)
+    unreadable(snapshot.path / file.path)
+    assert hub.store.check().ok
+    report = hub.store.check(deep=True)
+    assert kinds(report) == [FaultKind.UNREAD]
+    assert report.faults[0].path.endswith(file.path)
+    assert report.hashed == report.blobs
+    (mended,) = hub.store.check(deep=True, repair=True).left
+    assert "delete it, and the next check" in mended.done
+    (snapshot.path / file.path).unlink()
+    assert hub.store.check(deep=True, repair=True).ok
+    assert (snapshot.path / file.path).samefile(blob(root, file.sha256))
+
+
+def test_what_no_repository_has_can_only_come_from_a_backup(hub, snapshot, root):
+    digest = put(hub.store._store, b"made here").digest
+    blob(root, digest).unlink()
+    (mended,) = hub.store.check(repair=True).faults
+    assert mended.kind is FaultKind.MISSING
+    assert "backup" in mended.done
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_it_ends_at_its_timeout_and_when_it_is_cancelled(hub, snapshot, root, deep):
+    def stop(_):
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        hub.store.check(deep=deep, progress=stop)
+    with pytest.raises(DeadlineExceeded):
+        hub.store.check(deep=deep, timeout=0.01, progress=lambda _: time.sleep(0.02))
+    assert hub.store.check().ok
+
+
+def test_a_deadline_is_no_fault_of_what_is_being_read_or_repaired(hub, snapshot, root, monkeypatch):
+    real = FsOps.pread
+
+    def pread(self, fd, buffer, offset):
+        time.sleep(0.6)
+        return real(self, fd, buffer, offset)
+
+    blob(root, weights(snapshot).sha256).chmod(0o644)
+    monkeypatch.setattr(FsOps, "pread", pread)
+    for given in ({"deep": True}, {"repair": True}):
+        with pytest.raises(DeadlineExceeded):
+            hub.store.check(timeout=0.5, **given)
+    monkeypatch.undo()
+    assert hub.store.check(deep=True).faults == ()

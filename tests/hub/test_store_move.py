@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from modelhub.errors import Cancelled, InUse, InvalidInput, ModelHubError, StoreFull, StoreUnavailable
+from modelhub.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    InUse,
+    InvalidInput,
+    ModelHubError,
+    StoreFull,
+    StoreUnavailable,
+)
 from modelhub.facts import JobKind, StoreMove
 from modelhub.registry import StoreKey, StoreLedger
 from modelhub.store.fsops import FsOps
@@ -203,6 +211,8 @@ def test_cancel_keeps_what_came(pulled, make_hub, server, shm):
 
     with pytest.raises(Cancelled):
         pulled.store.move(shm, progress=stop)
+    with pytest.raises(DeadlineExceeded):
+        pulled.store.move(shm, timeout=0.5, progress=lambda _: time.sleep(0.6))
     assert pulled.pull(f"{MODEL}:q4_0").fetched_bytes == 0
     pulled.store.move(shm)
     usable(make_hub, shm, server)

@@ -21,10 +21,14 @@ class FaultKind(StrEnum):
     STRANGE = "strange"
     DOOMED = "doomed"
     TABLE = "table"
+    TEMP = "temp"
+    CLAIM = "claim"
+    LEASE = "lease"
 
 
 class StoreFault(Fact):
-    """One thing that is not as it should be: `path` below the store's root, why, and what was done about it.
+    """One thing that is not as it should be: `path` below the store's root (of a lease, its owner), why,
+    and what was done about it.
 
     `left` tells whether it still is so.
     """
@@ -40,7 +44,8 @@ class StoreCheck(SummedFact):
     """How a store's folder and the database go together.
 
     `blobs`, with their `bytes`, and `files`, of snapshots, count what was looked at; `hashed` how many blobs
-    were read whole.
+    were read whole. `quarantine` counts damaged files that were put aside, with `quarantine_bytes`: they are
+    evidence, and no fault.
     """
 
     store: str
@@ -48,6 +53,8 @@ class StoreCheck(SummedFact):
     bytes: int
     files: int
     hashed: int
+    quarantine: int = 0
+    quarantine_bytes: int = 0
     faults: tuple[StoreFault, ...] = ()
 
     @computed_field  # type: ignore[prop-decorator]
@@ -68,8 +75,14 @@ class StoreCheck(SummedFact):
     def __str__(self) -> str:
         looked = f"{self.blobs:,} blobs ({human_bytes(self.bytes)}), {self.files:,} files in snapshots"
         lines = [f"{self.store}: {looked}, {self.hashed:,} hashed: {self._verdict()}"]
+        if self.quarantine:
+            held = f"{self.quarantine:,} damaged files ({human_bytes(self.quarantine_bytes)})"
+            lines.append(
+                f"quarantine: {held}; gc() deletes what is thirty days old, gc(quarantine=0) all of it"
+            )
         rows = [(one.kind, one.path, one.reason, one.done or "") for one in self.faults]
-        return "\n".join([*lines, table(("", "where", "why", "done"), rows)] if rows else lines)
+        faults = [table(("", "where", "why", "done"), rows)] if rows else []
+        return "\n".join([*lines, *faults])
 
     def _verdict(self) -> str:
         if not self.faults:

@@ -4,7 +4,15 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from modelhub.errors import ArtifactNotFound, IntegrityError, ModelHubError, StoreUnavailable
+from modelhub.errors import (
+    ArtifactNotFound,
+    Cancelled,
+    DeadlineExceeded,
+    HubClosed,
+    IntegrityError,
+    ModelHubError,
+    StoreUnavailable,
+)
 from modelhub.facts import (
     BlobRecord,
     BlobState,
@@ -16,9 +24,10 @@ from modelhub.facts import (
     StoreCheck,
     StoreFault,
 )
+from modelhub.hub.leftovers import Leftovers
 from modelhub.jobs import Holds
 from modelhub.refs import Digest
-from modelhub.registry import Registry, SnapshotRecord, StoreKey, StoreLedger
+from modelhub.registry import FetchClaims, Registry, SnapshotRecord, StoreKey, StoreLedger
 from modelhub.store import Store
 from modelhub.store.fsops import Watch
 from modelhub.store.layout import BLOBS, TABLES, blob_path
@@ -27,6 +36,9 @@ from modelhub.store.stock import Stock, StockTaker, is_file, is_writable
 log = logging.getLogger(__name__)
 
 Mend = Callable[[], str]
+
+_STOPPED = (Cancelled, DeadlineExceeded, HubClosed)
+"""The end of the check, and not of a file: a deadline is a `TimeoutError`, and so an `OSError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Checker:
     def check(
         self, call: Call, show: ProgressCallback | None, *, repair: bool, deep: bool
     ) -> StoreCheck:
-        """Look at every blob, row and snapshot; see `StoreKeeping.check`.
+        """Look at every blob, row, snapshot and leftover; see `StoreKeeping.check`.
 
         Raises:
             StoreUnavailable: the store is no folder of this host, or cannot be read.
@@ -52,11 +64,12 @@ class Checker:
                 f"the store {self.store.uri} is no folder of this host, so its names cannot be compared",
                 hint="modelhub store scrub reads what it has.",
             )
-        if repair:
-            self.holds.reap()
-            self.store.sweep()
+        claims = FetchClaims(self.registry, self.place)
+        left = Leftovers(claims, self.holds, self.store).check(repair=repair)
         try:
-            report = _Run(self, call, show, repair=repair, deep=deep).report()
+            report = _Run(self, call, show, repair=repair, deep=deep, faults=[*left]).report()
+        except _STOPPED:
+            raise
         except OSError as error:
             raise StoreUnavailable(
                 f"the store {self.store.uri} cannot be read: {error.strerror} ({error.filename})",
@@ -75,6 +88,14 @@ class Checker:
         """Blobs that a purge or a collection marked, and did not delete."""
         with self.registry.read() as tx:
             return frozenset(tx.removals.doomed(self.place))
+
+    def advice(self, digest: Digest) -> str:
+        """What brings a blob back."""
+        with self.registry.read() as tx:
+            repos = dict.fromkeys(file.repo for file in tx.served.listed(digest))
+        if not repos:
+            return "no repository that is known has it: only a backup can bring it back"
+        return f"the next pull of {' or '.join(repos)} fetches it"
 
 
 @dataclass
@@ -100,12 +121,15 @@ class _Run:
         for record in records:
             self._snapshot(record)
         self._names(stock, {record.path for record in records})
+        aside = self.home.store.inventory().quarantine
         return StoreCheck(
             store=self.home.store.uri,
             blobs=len(stock.blobs),
             bytes=sum(look.st_size for look in stock.blobs.values()),
             files=sum(len(record.files) for record in records),
             hashed=self.hashed,
+            quarantine=len(aside),
+            quarantine_bytes=sum(one.size for one in aside),
             faults=tuple(self.faults),
         )
 
@@ -156,6 +180,8 @@ class _Run:
             actual = self.disk.sha256(blob_path(digest), Watch(check=self.call.check))
         except FileNotFoundError:
             return None  # it was removed meanwhile
+        except _STOPPED:
+            raise
         except OSError as error:
             return FaultKind.UNREAD, f"{error.strerror}"
         self.hashed += 1
@@ -163,15 +189,18 @@ class _Run:
 
     def _miss(self, digest: Digest) -> str:
         self.home.store.present([digest])
-        return "noted; the next pull fetches it"
+        return f"noted; {self.home.advice(digest)}"
 
     def _prove(self, digest: Digest) -> str:
         try:
             self.home.store.verify([digest], "full", check=self.call.check)
         except ArtifactNotFound:
-            return "it is gone; the next pull fetches it"
+            return f"it is gone; {self.home.advice(digest)}"
         except IntegrityError as error:
-            return f"moved to {error.details['kept']}; the next pull fetches it"
+            return f"moved to {error.details['kept']}; {self.home.advice(digest)}"
+        except StoreUnavailable as error:
+            text = f"{error.message}; delete it, and {self.home.advice(digest)}"
+            raise StoreUnavailable(text, hint=error.hint) from error
         return "hashed: it is right, and noted"
 
     def _protect(self, digest: Digest) -> str:
@@ -183,10 +212,15 @@ class _Run:
     def _snapshot(self, record: SnapshotRecord) -> None:
         for file in record.files:
             self.call.check()
-            reason = self._unlinked(record, file)
+            path = f"{record.path}/{file.path}"
+            try:
+                kind, reason = FaultKind.UNLINKED, self._unlinked(record, file)
+            except _STOPPED:
+                raise
+            except OSError as error:
+                kind, reason = FaultKind.UNREAD, error.strerror or str(error)
             if reason:
-                path = f"{record.path}/{file.path}"
-                self._note(FaultKind.UNLINKED, path, reason, self._linking(record, file))
+                self._note(kind, path, reason, self._linking(record, file))
 
     def _unlinked(self, record: SnapshotRecord, file: SnapshotFile) -> str | None:
         look = self.disk.look(f"{record.path}/{file.path}")
@@ -215,7 +249,10 @@ class _Run:
             try:
                 self.home.store.link(vendor, name, record.commit, {file.path: file.sha256})
             except (ArtifactNotFound, IntegrityError):
-                return "its blob is to be fetched; the next pull links it"
+                return f"its blob is not here; {self.home.advice(file.sha256)}, and links it"
+            except StoreUnavailable as error:
+                text = f"{error.message}; delete it, and the next check that repairs links it again"
+                raise StoreUnavailable(text, hint=error.hint) from error
             return "linked again"
 
         return link
@@ -246,6 +283,8 @@ class _Run:
         if self.repair and mend:
             try:
                 done, left = mend(), False
+            except _STOPPED:
+                raise
             except ModelHubError as error:
                 done = f"could not be repaired: {error.message}"
             except OSError as error:

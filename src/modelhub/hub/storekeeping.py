@@ -141,11 +141,13 @@ class StoreKeeping:
         timeout: float | None = None,
         progress: Shown = None,
     ) -> StoreCheck:
-        """Compare the store's folder with the database: blobs, snapshots and block tables. Opens no socket.
+        """Compare the store's folder with the database: blobs, snapshots, block tables, and what dead work
+        left. Opens no socket.
 
         With `repair` the two are brought together: what is gone is noted, so that the next pull fetches it;
         what nobody knew is hashed and noted; what turns out wrong is moved aside; snapshots are linked
-        again. Nothing is deleted but checksums of blobs that are gone, and what dead writers left in `tmp`.
+        again. Nothing is deleted but checksums of blobs that are gone, what dead writers left in `tmp`, and
+        claims and leases that are over or whose process is gone.
         `deep` hashes every blob.
 
         Raises:

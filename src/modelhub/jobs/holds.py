@@ -77,6 +77,17 @@ class Holds:
             beats.join()
             self._release(number)
 
+    def ended(self) -> tuple[tuple[Owner, str], ...]:
+        """The leases that `reap` forgets, each with the reason."""
+        with self.registry.read() as tx:
+            owners, expired = tx.leases.owners(), tx.leases.expired()
+        gone = "its process is gone"
+        return tuple(
+            (one, gone if _is_over(one) else "it was over an hour ago")
+            for one in owners
+            if one.lease in expired or _is_over(one)
+        )
+
     def reap(self) -> None:
         """Forget the leases of processes of this host that are gone, and those that are over."""
         with self.registry.read() as tx:

@@ -7,7 +7,7 @@ leave this room.
 
 from modelhub.registry.adapters import StoreLedger
 from modelhub.registry.artifacts import StoreKey, moved_away
-from modelhub.registry.claims import FetchClaims
+from modelhub.registry.claims import FetchClaim, FetchClaims
 from modelhub.registry.evictions import Evictable
 from modelhub.registry.garbage import Unneeded
 from modelhub.registry.instances import InstanceBook
@@ -24,6 +24,7 @@ from modelhub.registry.stored import Has
 
 __all__ = [
     "Evictable",
+    "FetchClaim",
     "FetchClaims",
     "Has",
     "InstanceBook",

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelhub.refs import Digest
@@ -12,7 +13,16 @@ from modelhub.registry.registry import Registry
 from modelhub.registry.statements import batches, insert, now
 from modelhub.registry.tables import FetchClaimRow, StoreRow
 
-__all__ = ["FetchClaims"]
+__all__ = ["FetchClaim", "FetchClaims"]
+
+
+class FetchClaim(NamedTuple):
+    """Who has claimed some bytes, on which host; `over` when it counts no more."""
+
+    digest: Digest
+    owner: str
+    host: str
+    over: bool
 
 
 class FetchClaims:
@@ -69,14 +79,38 @@ class FetchClaims:
                 )
                 tx.session.execute(mine.execution_options(synchronize_session=False))
 
+    def everything(self) -> tuple[FetchClaim, ...]:
+        """All claims on this store, by digest, also those that are over."""
+        columns = (FetchClaimRow.sha256, FetchClaimRow.owner, FetchClaimRow.host)
+        with self._registry.read() as tx:
+            over = FetchClaimRow.expires_at <= now(tx.session)
+            rows = select(*columns, over).where(FetchClaimRow.store_id.in_(self._home()))
+            found = tx.session.execute(rows.order_by(FetchClaimRow.sha256)).all()
+        return tuple(
+            FetchClaim(Digest(sha), owner, host, bool(late)) for sha, owner, host, late in found
+        )
+
+    def forget(self, dead: Collection[str] = ()) -> None:
+        """Delete the claims on this store that count no more: those that are over, and of `dead` owners."""
+        with self._registry.begin() as tx:
+            over = FetchClaimRow.expires_at <= now(tx.session)
+            gone = delete(FetchClaimRow).where(
+                FetchClaimRow.store_id.in_(self._home()),
+                or_(over, FetchClaimRow.owner.in_(sorted(dead))),
+            )
+            tx.session.execute(gone.execution_options(synchronize_session=False))
+
+    def _home(self) -> Select[int]:
+        return select(StoreRow.id).where(
+            StoreRow.uri == self._place.uri, StoreRow.host == self._place.host
+        )
+
     def owners(self, digests: Iterable[Digest]) -> dict[Digest, tuple[str, str]]:
         """Who has claimed each, and on which host; a claim that is over has nobody."""
         found: dict[Digest, tuple[str, str]] = {}
         with self._registry.read() as tx:
             moment = now(tx.session)
-            home = select(StoreRow.id).where(
-                StoreRow.uri == self._place.uri, StoreRow.host == self._place.host
-            )
+            home = self._home()
             for batch in batches(sorted(set(digests))):
                 rows = select(FetchClaimRow.sha256, FetchClaimRow.owner, FetchClaimRow.host).where(
                     FetchClaimRow.store_id.in_(home),

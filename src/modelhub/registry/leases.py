@@ -7,7 +7,7 @@ with what it had seen before.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import delete, select, update
@@ -171,9 +171,16 @@ class Leases:
         )
         return frozenset(map(Digest, self._session.scalars(found)))
 
+    def expired(self) -> frozenset[int]:
+        """The numbers of those that `expire` forgets."""
+        over = select(LeaseRow.id).where(LeaseRow.expires_at < self._long_ago())
+        return frozenset(self._session.scalars(over))
+
     def expire(self) -> None:
         """Forget those that were over an hour ago. Until then whoever only stood still, as on a laptop that was
         closed, has its lease back with the next beat.
         """
-        long_ago = now(self._session) - HOUR
-        self._session.execute(delete(LeaseRow).where(LeaseRow.expires_at < long_ago))
+        self._session.execute(delete(LeaseRow).where(LeaseRow.expires_at < self._long_ago()))
+
+    def _long_ago(self) -> datetime:
+        return now(self._session) - HOUR

@@ -36,7 +36,7 @@ from modelhub.store.rechecking import recheck
 from modelhub.store.removal import discard_old, erase, held_blobs, remove_blob, remove_folder
 from modelhub.store.sealing import Sealer
 from modelhub.store.snapshots import Snapshots
-from modelhub.store.sweeping import remove_parts, sweep
+from modelhub.store.sweeping import left_over, remove_parts, sweep
 from modelhub.store.upkeep import DAY, WEEK
 
 _log = logging.getLogger("modelhub.store")
@@ -324,6 +324,10 @@ class LocalStore(Store, schemes=("", "file")):
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
         now = self._clock()
         return sweep(self._folders, now - int(older_than * 1e9), now - int(parts_older_than * 1e9))
+
+    def left_over(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> tuple[str, ...]:
+        now = self._clock()
+        return left_over(self._folders, now - int(older_than * 1e9), now - int(parts_older_than * 1e9))
 
     def erase(self) -> None:
         erase(self._folders)

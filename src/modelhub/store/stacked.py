@@ -243,6 +243,9 @@ class StackedStore(Store):
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
         return self._upper.sweep(older_than, parts_older_than=parts_older_than)
 
+    def left_over(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> tuple[str, ...]:
+        return self._upper.left_over(older_than, parts_older_than=parts_older_than)
+
     def stream(
         self, digest: Digest, start: int, end: int, *, check: Check | None = None
     ) -> AbstractContextManager[Stream]:

@@ -1,6 +1,7 @@
 """Removes from `tmp` what dead writers left there."""
 
 import stat as modes
+from collections.abc import Iterator
 
 from modelhub.refs import Digest
 from modelhub.store import layout
@@ -19,12 +20,21 @@ def sweep(folders: Folders, before: int, parts_before: int) -> int:
 
     Parts that somebody could go on with have until `parts_before`. How many were removed.
     """
+    return sum(1 for _ in _swept(folders, before, parts_before, look=False))
+
+
+def left_over(folders: Folders, before: int, parts_before: int) -> tuple[str, ...]:
+    """The names in `tmp` that `sweep` would remove. Removes nothing."""
+    return tuple(sorted(_swept(folders, before, parts_before, look=True)))
+
+
+def _swept(folders: Folders, before: int, parts_before: int, *, look: bool) -> Iterator[str]:
     with folders.errors("sweep", layout.TMP):
-        return sum(
-            _sweep_one(folders, tmp, name, parts_before if resumable(folders, name) else before)
-            for tmp in {folders.tmp, folders.staging}
-            for name in folders.ops.listdir(tmp)
-        )
+        for tmp in {folders.tmp, folders.staging}:
+            for name in folders.ops.listdir(tmp):
+                until = parts_before if resumable(folders, name) else before
+                if _sweep_one(folders, tmp, name, until, look=look):
+                    yield name
 
 
 def remove_parts(folders: Folders, digest: Digest) -> int:
@@ -36,25 +46,27 @@ def remove_parts(folders: Folders, digest: Digest) -> int:
         return sum(_sweep_one(folders, folders.tmp, one, _EVER) for one in names if one.endswith(PART))
 
 
-def _sweep_one(folders: Folders, tmp: int, name: str, before: int) -> bool:
+def _sweep_one(folders: Folders, tmp: int, name: str, before: int, *, look: bool = False) -> bool:
+    """Remove one; with `look`, only say whether it would be."""
     ops = folders.ops
     try:
-        look = ops.lstat(name, dir_fd=tmp)
-        if look.st_mtime_ns > before:
+        seen = ops.lstat(name, dir_fd=tmp)
+        if seen.st_mtime_ns > before:
             return False
-        if modes.S_ISDIR(look.st_mode):
-            return _sweep_folder(folders, tmp, name)
+        if modes.S_ISDIR(seen.st_mode):
+            return _sweep_folder(folders, tmp, name, look=look)
         if name.endswith(PART + SUFFIX):
-            return _sweep_table(folders, tmp, name)
-        if modes.S_ISREG(look.st_mode):
-            return _sweep_file(folders, tmp, name)
-        discard(ops, name, dir_fd=tmp)
+            return _sweep_table(folders, tmp, name, look=look)
+        if modes.S_ISREG(seen.st_mode):
+            return _sweep_file(folders, tmp, name, look=look)
+        if not look:
+            discard(ops, name, dir_fd=tmp)
     except FileNotFoundError:
         return False  # its writer ended
     return True
 
 
-def _sweep_file(folders: Folders, tmp: int, name: str) -> bool:
+def _sweep_file(folders: Folders, tmp: int, name: str, *, look: bool) -> bool:
     """Remove a file while its lock is ours, so that nobody takes it over meanwhile."""
     ops = folders.ops
     with opened(ops, name, READ, dir_fd=tmp) as fd:
@@ -64,28 +76,32 @@ def _sweep_file(folders: Folders, tmp: int, name: str) -> bool:
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
-        mine, look = ops.fstat(fd), ops.lstat(name, dir_fd=tmp)
-        if (mine.st_dev, mine.st_ino) != (look.st_dev, look.st_ino):
+        mine, seen = ops.fstat(fd), ops.lstat(name, dir_fd=tmp)
+        if (mine.st_dev, mine.st_ino) != (seen.st_dev, seen.st_ino):
             return False  # another has begun anew
+        if look:
+            return True
         discard(ops, name, dir_fd=tmp)
         if name.endswith(PART):
             discard(ops, name + SUFFIX, dir_fd=tmp)
     return True
 
 
-def _sweep_table(folders: Folders, tmp: int, name: str) -> bool:
+def _sweep_table(folders: Folders, tmp: int, name: str, *, look: bool) -> bool:
     """Remove the table of a part that is gone; others go with their part."""
     try:
         folders.ops.lstat(name.removesuffix(SUFFIX), dir_fd=tmp)
     except FileNotFoundError:
-        discard(folders.ops, name, dir_fd=tmp)
+        if not look:
+            discard(folders.ops, name, dir_fd=tmp)
         return True
     return False
 
 
-def _sweep_folder(folders: Folders, tmp: int, name: str) -> bool:
+def _sweep_folder(folders: Folders, tmp: int, name: str, *, look: bool) -> bool:
     """Go on with the removal of a snapshot's folder; others are not ours."""
     if not name.startswith(f"{GONE}."):
         return False
-    remove_tree(folders.ops, name, tmp)
+    if not look:
+        remove_tree(folders.ops, name, tmp)
     return True

@@ -68,6 +68,14 @@ class Upkeep(ABC):
         """
 
     @abstractmethod
+    def left_over(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> tuple[str, ...]:
+        """The names in `tmp` on this host that `sweep` would remove. Removes nothing.
+
+        Raises:
+            StoreUnavailable
+        """
+
+    @abstractmethod
     def erase(self) -> None:
         """Remove all that a store has, for good: blobs, snapshots, what was being written, what was set aside.
         What else lies in its place stays. Nothing else can be done with the store then.

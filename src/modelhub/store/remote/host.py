@@ -9,6 +9,7 @@ from modelhub.store.base import Store
 from modelhub.store.layout import LinkChoice
 from modelhub.store.local import LocalStore
 from modelhub.store.parts import Unfinished
+from modelhub.store.upkeep import DAY, WEEK
 
 
 class OnHost(Store, ABC):
@@ -45,3 +46,6 @@ class OnHost(Store, ABC):
 
     def discard(self, path: str, *, older_than: float) -> bool:
         return self._local.discard(path, older_than=older_than)
+
+    def left_over(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> tuple[str, ...]:
+        return self._local.left_over(older_than, parts_older_than=parts_older_than)
