@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from modelhub.store.outgoing import Outgoing
-from modelhub.store.remote.objects import Objects, Stored
+from modelhub.store.remote.objects import Objects, Seen, Stored, tag_of
 
 
 class MemoryObjects(Objects):
@@ -20,11 +20,12 @@ class MemoryObjects(Objects):
     def _path(self, key: str) -> str:
         return f"/{self._root}/{key}"
 
-    def size(self, key: str) -> int | None:
+    def look(self, key: str) -> Seen | None:
         try:
-            return int(self._fs.info(self._path(key))["size"])
+            data = self._fs.cat_file(self._path(key))
         except FileNotFoundError:
             return None
+        return Seen(len(data), tag_of([data]))
 
     def read(self, key: str, start: int, end: int) -> bytes:
         return bytes(self._fs.cat_file(self._path(key), start=start, end=end))
@@ -39,6 +40,12 @@ class MemoryObjects(Objects):
             return False
         return True
 
+    def tag_of(self, data: Outgoing) -> str:
+        data.rewind()
+        tag = tag_of([data.read(data.size)])
+        data.confirm()
+        return tag
+
     def copy(self, key: str, target: str) -> None:
         self._fs.cp_file(self._path(key), self._path(target))
 
@@ -47,6 +54,11 @@ class MemoryObjects(Objects):
             self._fs.rm_file(self._path(key))
         except FileNotFoundError:
             return
+
+    def remove_seen(self, key: str, tag: str) -> None:
+        seen = self.look(key)
+        if seen is not None and seen.tag == tag:
+            self.remove(key)
 
     def listed(self, prefix: str) -> Iterator[Stored]:
         found = self._fs.find(self._path(prefix), detail=True)

@@ -3,9 +3,10 @@
 import asyncio
 import errno
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from hashlib import md5
 from typing import Any, NamedTuple, TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -30,6 +31,13 @@ class Stored(NamedTuple):
     changed: datetime
 
 
+class Seen(NamedTuple):
+    """How an object looks: its bytes, and a tag that other bytes under the same key do not have."""
+
+    size: int
+    tag: str
+
+
 class Objects(ABC):
     """The objects below one place. A read gives what was asked for, a write is whole or not at all.
 
@@ -48,8 +56,8 @@ class Objects(ABC):
         self.uri = uri
 
     @abstractmethod
-    def size(self, key: str) -> int | None:
-        """Its bytes; `None` when there is no such object."""
+    def look(self, key: str) -> Seen | None:
+        """How it looks; `None` when there is no such object."""
 
     @abstractmethod
     def read(self, key: str, start: int, end: int) -> bytes:
@@ -68,6 +76,14 @@ class Objects(ABC):
         """
 
     @abstractmethod
+    def tag_of(self, data: Outgoing) -> str:
+        """The tag that an object would have which `create` made of `data`, where servers agree on it.
+
+        Raises:
+            IntegrityError: `data` is not what it should be.
+        """
+
+    @abstractmethod
     def copy(self, key: str, target: str) -> None:
         """Copy an object.
 
@@ -78,6 +94,10 @@ class Objects(ABC):
     @abstractmethod
     def remove(self, key: str) -> None:
         """Delete an object, if it is there."""
+
+    @abstractmethod
+    def remove_seen(self, key: str, tag: str) -> None:
+        """Delete an object if it has this tag still; where the server cannot compare, look just before."""
 
     @abstractmethod
     def listed(self, prefix: str) -> Iterator[Stored]:
@@ -144,6 +164,18 @@ class Objects(ABC):
             store=self.uri,
             reason=reason,
         )
+
+
+def tag_of(parts: Iterable[bytes]) -> str:
+    """The tag that S3 gives to what was sent in these parts, unless it is encrypted: their MD5s.
+
+    Of one part, its own; of several, that of all, and how many. It names bytes, and vouches for none.
+    """
+    sums = [md5(part, usedforsecurity=False) for part in parts]
+    if len(sums) == 1:
+        return f'"{sums[0].hexdigest()}"'
+    whole = md5(b"".join(each.digest() for each in sums), usedforsecurity=False)
+    return f'"{whole.hexdigest()}-{len(sums)}"'
 
 
 def code_of(error: BaseException) -> str:

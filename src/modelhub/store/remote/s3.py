@@ -8,7 +8,7 @@ from typing import Any
 
 from modelhub.errors import StoreUnavailable
 from modelhub.store.outgoing import Outgoing
-from modelhub.store.remote.objects import Objects, Stored, code_of
+from modelhub.store.remote.objects import Objects, Seen, Stored, code_of, tag_of
 
 PART = 16 << 20
 """Bytes of a part of an upload."""
@@ -16,6 +16,8 @@ _MOST_PARTS = 10_000
 _AT_ONCE = 4
 # The last: an answer got lost, and what is asked again was ended by the first time.
 _TAKEN = frozenset({"PreconditionFailed", "412", "NoSuchUpload"})
+_CHANGED = frozenset({"PreconditionFailed", "412"})
+_NO_CONDITION = frozenset({"NotImplemented", "501"})
 
 
 class S3Objects(Objects):
@@ -47,11 +49,12 @@ class S3Objects(Objects):
         named = {} if key is None else {"Key": self._key(key)}
         return dict(self._fs.call_s3(method, Bucket=self.bucket, **named, **given))
 
-    def size(self, key: str) -> int | None:
+    def look(self, key: str) -> Seen | None:
         try:
-            return int(self._call("head_object", key)["ContentLength"])
+            answer = self._call("head_object", key)
         except FileNotFoundError:
             return None
+        return Seen(int(answer["ContentLength"]), str(answer.get("ETag", "")))
 
     def read(self, key: str, start: int, end: int) -> bytes:
         return bytes(self._fs.cat_file(f"{self.bucket}/{self._key(key)}", start=start, end=end))
@@ -77,7 +80,7 @@ class S3Objects(Objects):
 
     def _parts(self, key: str, upload: str, data: Outgoing) -> list[dict[str, Any]]:
         """Send all parts, a few at a time."""
-        step = max(PART, -(-data.size // _MOST_PARTS))
+        step = _step(data.size)
         waiting: deque[Future[dict[str, Any]]] = deque()
         sent: list[dict[str, Any]] = []
         with ThreadPoolExecutor(_AT_ONCE, "modelhub-upload") as pool:
@@ -87,6 +90,14 @@ class S3Objects(Objects):
                     sent.append(waiting.popleft().result())
             sent += [each.result() for each in waiting]
         return sent
+
+    def tag_of(self, data: Outgoing) -> str:
+        data.rewind()
+        step = data.size if data.size <= PART else _step(data.size)
+        count = max(1, -(-data.size // max(1, step)))
+        tag = tag_of(data.read(step) for _ in range(count))
+        data.confirm()
+        return tag
 
     def _part(self, key: str, upload: str, number: int, body: bytes) -> dict[str, Any]:
         answer = self.attempt(
@@ -120,6 +131,22 @@ class S3Objects(Objects):
     def remove(self, key: str) -> None:
         self._call("delete_object", key)
 
+    def remove_seen(self, key: str, tag: str) -> None:
+        # Some servers ignore the condition, so it is looked at here too.
+        seen = self.look(key)
+        if seen is None or seen.tag != tag:
+            return
+        given = {"IfMatch": tag} if tag else {}
+        try:
+            self._call("delete_object", key, **given)
+        except FileNotFoundError:
+            return  # it went
+        except (OSError, NotImplementedError) as error:
+            if code_of(error) in _NO_CONDITION:
+                self.remove(key)
+            elif code_of(error) not in _CHANGED:
+                raise
+
     def listed(self, prefix: str) -> Iterator[Stored]:
         start = len(self._key(""))
         after: dict[str, str] = {}
@@ -147,6 +174,11 @@ class S3Objects(Objects):
     def close(self) -> None:
         if (session := getattr(self._fs, "_s3creator", None)) is not None:
             self._fs.close_session(self._fs.loop, session)
+
+
+def _step(size: int) -> int:
+    """Bytes of each part but the last, of an upload of `size` bytes."""
+    return max(PART, -(-size // _MOST_PARTS))
 
 
 def _time(when: datetime) -> datetime:
