@@ -178,6 +178,26 @@ def test_what_cannot_be_read_is_not_tried_again_and_again(make_hub, monkeypatch)
     assert len(scrubs(hub)) == 2
 
 
+def test_what_cannot_be_read_does_not_keep_the_rest_waiting(make_hub, monkeypatch, reads):
+    """It is due first each time, and fails only at its end."""
+    monkeypatch.setattr(idling, "SLICE_SECONDS", 0.0)
+    hub = make_hub(workers=0)
+    hub.pull(f"{MODEL}:q4_0")
+    bad, *rest = age(hub)
+    counted = LocalStore.recheck
+
+    def recheck(store, digest, *, on_bytes, **given):
+        if digest == bad:
+            on_bytes(1000)
+            raise StoreUnavailable("a sector that cannot be read")
+        return counted(store, digest, on_bytes=on_bytes, **given)
+
+    monkeypatch.setattr(LocalStore, "recheck", recheck)
+    hub.jobs.work(spare=hub.store.idle_scrub(rate="1GB/s"))
+    until(lambda: len(reads) == len(rest) and all(job.status.ended for job in scrubs(hub)))
+    assert reads == rest
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [

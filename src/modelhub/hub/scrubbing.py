@@ -188,7 +188,8 @@ class _Run:
     def read(self, record: BlobRecord) -> bool:
         """Read one blob; False, and it is not read, when the limit is reached."""
         limit = self._order.limit
-        if limit is not None and self._seen >= limit:
+        # What could not be read does not count: it would keep each scrub from what comes after it.
+        if limit is not None and self._bytes >= limit:
             return False
         self._item = record.digest
         self._on_bytes(0)
