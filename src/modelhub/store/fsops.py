@@ -38,6 +38,8 @@ _ENABLE_VERITY = 0x40806685
 _VERITY = struct.pack("=IIIIQIIQ88x", 1, 1, 4096, 0, 0, 0, 0, 0)
 # From linux/fs.h: _IOW(0x94, 9, int)
 _FICLONE = 0x40049409
+# `struct flock` of fcntl(2): kind, whence, start, length, process.
+_RANGE = struct.Struct("hhqqi4x")
 NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL, errno.ENOSYS})
 # What a file system says that lacks a kind of link, or lacks it between two places.
 CANNOT = frozenset(
@@ -179,6 +181,21 @@ class FsOps:
         except BlockingIOError:
             return False
         return True
+
+    def share(self, fd: int, start: int, length: int) -> None:
+        """Put a shared lock on a range of the file until `fd` is closed; a length of 0 is all of it.
+
+        It is of the open file (`F_OFD_SETLK` in `fcntl(2)`). Without such locks, as on macOS, nothing is done.
+        """
+        if (command := getattr(fcntl, "F_OFD_SETLK", None)) is not None:
+            fcntl.fcntl(fd, command, _RANGE.pack(fcntl.F_RDLCK, os.SEEK_SET, start, length, 0))
+
+    def is_shared(self, fd: int, start: int) -> bool:
+        """Whether another open file has a lock on that byte, by `share`."""
+        if (command := getattr(fcntl, "F_OFD_GETLK", None)) is None:
+            return False
+        asked = _RANGE.pack(fcntl.F_WRLCK, os.SEEK_SET, start, 1, 0)
+        return bool(_RANGE.unpack(fcntl.fcntl(fd, command, asked))[0] != fcntl.F_UNLCK)
 
 
 def _no_bytes(_count: int) -> None:

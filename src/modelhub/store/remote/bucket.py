@@ -17,7 +17,7 @@ from modelhub.store import layout
 from modelhub.store.fsops import Check, Watch
 from modelhub.store.inventory import Lying
 from modelhub.store.outgoing import Outgoing
-from modelhub.store.remote.objects import Objects, Seen
+from modelhub.store.remote.objects import Objects, Seen, Stored
 
 _log = logging.getLogger("modelhub.store")
 
@@ -229,9 +229,23 @@ class Bucket:
         for key, size, changed in listed:
             name = key.rpartition("/")[2]
             if key == f"{top}{name[:2]}/{name}" and _HEX.fullmatch(name):
-                age = max(0.0, (now - changed).total_seconds())
-                found[Digest(name)] = Lying(key, size, size, age)
+                found[Digest(name)] = Lying(key, size, size, _age(changed, now))
         return found
+
+    def quarantined(self, now: datetime) -> tuple[Lying, ...]:
+        """What was set aside."""
+        return tuple(Lying(key, size, size, _age(changed, now)) for key, size, changed in self._aside())
+
+    def discard(self, key: str, before: datetime) -> bool:
+        """Delete what was set aside before; whether it was there."""
+        found = any(each.key == key and each.changed <= before for each in self._aside())
+        if found:
+            self.objects.attempt("delete an object", lambda: self.objects.remove(key))
+        return found
+
+    def _aside(self) -> list[Stored]:
+        top = f"{layout.QUARANTINE}/"
+        return self.objects.attempt("list its quarantine", lambda: list(self.objects.listed(top)))
 
     def abort_stale(self, before: datetime) -> int:
         """Give up uploads that began before, and never ended: how many."""
@@ -251,6 +265,10 @@ class Bucket:
             f"the blob {digest} in {self.uri} keeps changing",
             hint="Something else writes below the store's prefix; let modelhub alone do that.",
         )
+
+
+def _age(changed: datetime, now: datetime) -> float:
+    return max(0.0, (now - changed).total_seconds())
 
 
 class Incoming:

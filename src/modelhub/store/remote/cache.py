@@ -11,10 +11,12 @@ from modelhub.refs import Digest
 from modelhub.store.blobs import Clock
 from modelhub.store.fsops import FsOps, discard, make_folders, opened
 from modelhub.store.local import LocalStore
+from modelhub.store.remote.arrivals import Arrivals
 
 _log = logging.getLogger("modelhub.store")
 
 USED = "used"
+ARRIVALS = ".arrivals"
 FRESH = 900
 """Seconds for which what was linked or filled stays, so that a load can take its lease."""
 LOST = 86_400
@@ -50,6 +52,7 @@ class Cache:
         self._pins: dict[Digest, int] = {}
         self._mutex = threading.Lock()
         make_folders(ops, self._marks)
+        self._arrivals = Arrivals(ops, self._marks / ARRIVALS)
 
     @property
     def _marks(self) -> Path:
@@ -73,16 +76,32 @@ class Cache:
                     if not self._pins[digest]:
                         del self._pins[digest]
 
+    @contextmanager
+    def arriving(self, digest: Digest | None) -> Iterator[None]:
+        """It is being stored until the end, and `expects` says so in all processes of this host. Of what has no
+        digest yet nobody knows which it is: then all are expected.
+        """
+        with self._arrivals.coming(digest), self.pinned([] if digest is None else [digest]):
+            yield
+
+    def expects(self, digest: Digest) -> bool:
+        """Whether it is being stored on this host, so that it must stay."""
+        return self._arrivals.expects(digest)
+
     def _touch(self, digest: Digest) -> None:
         now = self._clock()
         with opened(self._ops, str(self._marks / digest), _MARK, 0o644) as fd:
             self._ops.futime(fd, now, now)
 
     def _used(self, digest: Digest) -> int:
-        try:
-            return self._ops.lstat(str(self._marks / digest)).st_mtime_ns
-        except FileNotFoundError:
-            return 0
+        """When it was; of what nobody has used, when it came."""
+        for path, mark in ((self._marks / digest, True), (self.store.path(digest), False)):
+            try:
+                look = self._ops.lstat(str(path))
+            except FileNotFoundError:
+                continue
+            return look.st_mtime_ns if mark else look.st_ctime_ns
+        return 0
 
     def make_room(self, need: int) -> int:
         """Let go of what was used least lately, until `need` more bytes fit: how many went.

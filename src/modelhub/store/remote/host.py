@@ -44,8 +44,5 @@ class OnHost(Store, ABC):
     def parts(self) -> tuple[Unfinished, ...]:
         return self._local.parts()
 
-    def discard(self, path: str, *, older_than: float) -> bool:
-        return self._local.discard(path, older_than=older_than)
-
     def left_over(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> tuple[str, ...]:
         return self._local.left_over(older_than, parts_older_than=parts_older_than)

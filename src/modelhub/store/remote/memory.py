@@ -1,7 +1,7 @@
 """Objects in a file system of fsspec that lives in this process: for tests and trials."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from modelhub.store.outgoing import Outgoing
 from modelhub.store.remote.objects import Objects, Seen, Stored, tag_of
@@ -64,7 +64,7 @@ class MemoryObjects(Objects):
         found = self._fs.find(self._path(prefix), detail=True)
         start = len(self._path(""))
         for path, info in found.items():
-            yield Stored(path[start:], int(info["size"]), info["created"])
+            yield Stored(path[start:], int(info["size"]), _time(info["created"]))
 
     def abort_stale(self, before: datetime) -> int:
         del before  # what is piped is there at once
@@ -75,3 +75,8 @@ class MemoryObjects(Objects):
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _time(when: datetime | float) -> datetime:
+    """A moment, which a listing gives in either way."""
+    return when if isinstance(when, datetime) else datetime.fromtimestamp(when, UTC)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from modelhub.errors import ArtifactNotFound
 from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest
 from modelhub.store import layout
@@ -84,8 +85,12 @@ class Publisher:
 
     def _send(self, records: Sequence[BlobRecord], watch: Watch) -> None:
         def one(record: BlobRecord) -> None:
-            with self._cache.store.outgoing(record.digest, watch) as data:
-                self._bucket.upload(data, watch)
+            try:
+                with self._cache.store.outgoing(record.digest, watch) as data:
+                    self._bucket.upload(data, watch)
+            except ArtifactNotFound:
+                # The cache let go of an old copy that was met, since the bucket had it: if it has it still.
+                self._bucket.check(record.digest, watch)
 
         if len(records) == 1:
             one(records[0])  # its parts go side by side

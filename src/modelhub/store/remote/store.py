@@ -104,8 +104,9 @@ class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
     ) -> BlobRecord:
         if expect.size is not None:
             self._cache.make_room(expect.size)
-        record = self._local.put(stream, expect=expect, on_bytes=on_bytes, check=check)
-        return self._publish(record, check)
+        with self._cache.arriving(expect.sha256):
+            record = self._local.put(stream, expect=expect, on_bytes=on_bytes, check=check)
+            return self._publish(record, check)
 
     def adopt(
         self,
@@ -120,16 +121,20 @@ class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
     ) -> BlobRecord:
         if expect is not None and expect.size is not None:
             self._cache.make_room(expect.size)
-        record = self._local.adopt(
-            path, expect, root=root, mode=mode, trusted=trusted, on_bytes=on_bytes, check=check
-        )
-        return self._publish(record, check)
+        with self._cache.arriving(None if expect is None else expect.sha256):
+            record = self._local.adopt(
+                path, expect, root=root, mode=mode, trusted=trusted, on_bytes=on_bytes, check=check
+            )
+            return self._publish(record, check)
 
     @contextmanager
     def _receive(self, expect: Expected, watch: Watch) -> Iterator[Part]:
         if expect.size is not None:
             self._cache.make_room(expect.size)
-        with self._local.receive(expect, on_bytes=watch.on_bytes, check=watch.check) as part:
+        with (
+            self._cache.arriving(expect.sha256),
+            self._local.receive(expect, on_bytes=watch.on_bytes, check=watch.check) as part,
+        ):
             yield RemotePart(part, self._publish)
 
     def receive(
@@ -140,13 +145,14 @@ class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
     @contextmanager
     def batch(self) -> Iterator[Batch]:
         batch: RemoteBatch | None = None
-        try:
-            with self._local.batch() as inner:
-                batch = RemoteBatch(inner, self._publisher)
-                yield batch
-        finally:
-            if batch is not None:
-                batch.end()
+        with self._cache.arriving(None):
+            try:
+                with self._local.batch() as inner:
+                    batch = RemoteBatch(inner, self._publisher)
+                    yield batch
+            finally:
+                if batch is not None:
+                    batch.end()
 
     def _publish(self, record: BlobRecord, check: Check | None) -> BlobRecord:
         self._publisher.publish([record], Watch.of(None, check))
@@ -350,8 +356,11 @@ class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
         return gone
 
     def _remove(self, digest: Digest, confirm: Callable[[], bool]) -> bool:
-        """Delete the object. Who recorded it meanwhile keeps it: their host has the bytes."""
-        if not confirm():
+        """Delete the object. Who recorded it meanwhile keeps it: their host has the bytes.
+
+        So does who stores it on this host: the copy is held here, and they have not come to record it.
+        """
+        if self._cache.expects(digest) or not confirm():
             return False
         size = self._bucket.look(digest)
         self._bucket.remove(digest)
@@ -362,15 +371,23 @@ class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
         return False
 
     def inventory(self) -> Inventory:
-        """The bucket's blobs; all else is what lies on this host."""
-        now = datetime.fromtimestamp(self._clock() / 1e9, UTC)
-        return replace(self._local.inventory(), blobs=self._bucket.lying(now))
+        """The bucket's blobs, and its quarantine with this host's; all else is what lies on this host."""
+        now, here = self._ago(0), self._local.inventory()
+        aside = (*here.quarantine, *self._bucket.quarantined(now))
+        return replace(here, blobs=self._bucket.lying(now), quarantine=aside)
+
+    def discard(self, path: str, *, older_than: float) -> bool:
+        """As everywhere; an object of the bucket's quarantine has such a path too."""
+        here = self._local.discard(path, older_than=older_than)
+        return here or self._bucket.discard(path, self._ago(older_than))
+
+    def _ago(self, seconds: float) -> datetime:
+        return datetime.fromtimestamp(self._clock() / 1e9 - seconds, UTC)
 
     def sweep(self, older_than: float = DAY, *, parts_older_than: float = WEEK) -> int:
         """As everywhere; uploads below the prefix that never ended are given up too."""
-        before = datetime.fromtimestamp(self._clock() / 1e9 - older_than, UTC)
         swept = self._local.sweep(older_than, parts_older_than=parts_older_than)
-        return swept + self._bucket.abort_stale(before)
+        return swept + self._bucket.abort_stale(self._ago(older_than))
 
     def close(self) -> None:
         self._local.close()
