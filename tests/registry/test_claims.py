@@ -83,3 +83,16 @@ def test_many_at_once_share_them_out(claims):
         gained = list(pool.map(lambda job: take(claims, job[1], f"owner-{job[0]}"), enumerate(orders)))
     assert sum(map(len, gained)) == len(many)
     assert frozenset().union(*gained) == set(many)
+
+
+def test_those_that_are_over_or_of_dead_owners_are_told_and_forgotten(registry, claims):
+    other = FetchClaims(registry, StoreKey("file:///other", ""))
+    take(claims, [ONE], "a", seconds=-1)
+    take(claims, [TWO], "b")
+    take(claims, [THREE], "c")
+    take(other, [ONE], "a", seconds=-1)
+    told = {one.digest: (one.owner, one.over) for one in claims.everything()}
+    assert told == {ONE: ("a", True), TWO: ("b", False), THREE: ("c", False)}
+    claims.forget({"b"})
+    assert [one.digest for one in claims.everything()] == [THREE]
+    assert [one.digest for one in other.everything()] == [ONE]

@@ -142,16 +142,17 @@ class StoreKeeping:
         progress: Shown = None,
     ) -> StoreCheck:
         """Compare the store's folder with the database: blobs, snapshots, block tables, and what dead work
-        left. Opens no socket.
+        left. Opens no socket, but to a bucket.
 
         With `repair` the two are brought together: what is gone is noted, so that the next pull fetches it;
         what nobody knew is hashed and noted; what turns out wrong is moved aside; snapshots are linked
         again. Nothing is deleted but checksums of blobs that are gone, what dead writers left in `tmp`, and
         claims and leases that are over or whose process is gone.
-        `deep` hashes every blob.
+        `deep` hashes every blob. A store in a bucket has its objects listed and compared, and this host's
+        copies and snapshots looked at; what is wrong in either is brought back from the other.
 
         Raises:
-            StoreUnavailable: the store is no folder of this host, or cannot be read.
+            StoreUnavailable: the store cannot be read.
             Cancelled, DeadlineExceeded
         """
         shown = self._progress if progress is None else progress

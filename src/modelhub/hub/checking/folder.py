@@ -1,7 +1,6 @@
 """Compares the store's folder with the database, and brings the two together again."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from modelhub.errors import (
@@ -24,85 +23,24 @@ from modelhub.facts import (
     StoreCheck,
     StoreFault,
 )
-from modelhub.hub.leftovers import Leftovers
-from modelhub.jobs import Holds
+from modelhub.hub.checking.home import Home
 from modelhub.refs import Digest
-from modelhub.registry import FetchClaims, Registry, SnapshotRecord, StoreKey, StoreLedger
-from modelhub.store import Store
+from modelhub.registry import SnapshotRecord
 from modelhub.store.fsops import Watch
 from modelhub.store.layout import BLOBS, TABLES, blob_path
 from modelhub.store.stock import Stock, StockTaker, is_file, is_writable
 
-log = logging.getLogger(__name__)
-
 Mend = Callable[[], str]
 
-_STOPPED = (Cancelled, DeadlineExceeded, HubClosed)
+STOPPED = (Cancelled, DeadlineExceeded, HubClosed)
 """The end of the check, and not of a file: a deadline is a `TimeoutError`, and so an `OSError`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checker:
-    """Never deletes what it does not understand, and moves nothing aside but what has a wrong hash."""
-
-    registry: Registry
-    store: Store
-    ledger: StoreLedger
-    place: StoreKey
-    holds: Holds
-
-    def check(
-        self, call: Call, show: ProgressCallback | None, *, repair: bool, deep: bool
-    ) -> StoreCheck:
-        """Look at every blob, row, snapshot and leftover; see `StoreKeeping.check`.
-
-        Raises:
-            StoreUnavailable: the store is no folder of this host, or cannot be read.
-        """
-        if not self.store.uri.startswith("file:"):
-            raise StoreUnavailable(
-                f"the store {self.store.uri} is no folder of this host, so its names cannot be compared",
-                hint="modelhub store scrub reads what it has.",
-            )
-        claims = FetchClaims(self.registry, self.place)
-        left = Leftovers(claims, self.holds, self.store).check(repair=repair)
-        try:
-            report = _Run(self, call, show, repair=repair, deep=deep, faults=[*left]).report()
-        except _STOPPED:
-            raise
-        except OSError as error:
-            raise StoreUnavailable(
-                f"the store {self.store.uri} cannot be read: {error.strerror} ({error.filename})",
-                hint="Look at the folder's disk and its permissions.",
-            ) from error
-        figures = {"blobs": report.blobs, "faults": len(report.faults), "left": len(report.left)}
-        log.info("store_checked", extra=figures)
-        return report
-
-    def snapshots(self) -> tuple[SnapshotRecord, ...]:
-        """Every folder that the database knows in this store."""
-        with self.registry.read() as tx:
-            return tx.snapshots.all(store=self.place)
-
-    def doomed(self) -> frozenset[Digest]:
-        """Blobs that a purge or a collection marked, and did not delete."""
-        with self.registry.read() as tx:
-            return frozenset(tx.removals.doomed(self.place))
-
-    def advice(self, digest: Digest) -> str:
-        """What brings a blob back."""
-        with self.registry.read() as tx:
-            repos = dict.fromkeys(file.repo for file in tx.served.listed(digest))
-        if not repos:
-            return "no repository that is known has it: only a backup can bring it back"
-        return f"the next pull of {' or '.join(repos)} fetches it"
-
-
 @dataclass
-class _Run:
-    """One check."""
+class FolderRun:
+    """One check of a store on this host."""
 
-    home: Checker
+    home: Home
     call: Call
     show: ProgressCallback | None
     repair: bool
@@ -114,9 +52,10 @@ class _Run:
         self.disk = StockTaker(self.home.store.root)
 
     def report(self) -> StoreCheck:
-        stock, doomed = self.disk.take(), self.home.doomed()
+        stock = self.disk.take()
+        sizes = self.sizes_of(stock)
         rows = {record.digest: record for record in self.home.ledger.everything()}
-        self._blobs(stock, rows, doomed)
+        self._blobs(sizes.keys(), rows, self.home.doomed())
         records = self.home.snapshots()
         for record in records:
             self._snapshot(record)
@@ -124,8 +63,8 @@ class _Run:
         aside = self.home.store.inventory().quarantine
         return StoreCheck(
             store=self.home.store.uri,
-            blobs=len(stock.blobs),
-            bytes=sum(look.st_size for look in stock.blobs.values()),
+            blobs=len(sizes),
+            bytes=sum(sizes.values()),
             files=sum(len(record.files) for record in records),
             hashed=self.hashed,
             quarantine=len(aside),
@@ -133,10 +72,16 @@ class _Run:
             faults=tuple(self.faults),
         )
 
+    def sizes_of(self, stock: Stock) -> Mapping[Digest, int]:
+        """What there is of blobs, in bytes."""
+        return {digest: look.st_size for digest, look in stock.blobs.items()}
+
     # Blobs
 
-    def _blobs(self, stock: Stock, rows: Mapping[Digest, BlobRecord], doomed: frozenset[Digest]) -> None:
-        wanted = sorted({*stock.blobs, *rows, *doomed})
+    def _blobs(
+        self, there: Collection[Digest], rows: Mapping[Digest, BlobRecord], doomed: Collection[Digest]
+    ) -> None:
+        wanted = sorted({*there, *rows, *doomed})
         for number, digest in enumerate(wanted):
             self.call.check()
             if self.show:
@@ -145,42 +90,44 @@ class _Run:
                 )
                 self.show(progress)
             if digest in doomed:
-                self._note(FaultKind.DOOMED, blob_path(digest), "a purge or a collection was cut short")
+                self.note(FaultKind.DOOMED, blob_path(digest), "a purge or a collection was cut short")
             else:
-                self._blob(digest, rows.get(digest))
+                self.blob(digest, rows.get(digest))
 
-    def _blob(self, digest: Digest, row: BlobRecord | None) -> None:
+    def blob(self, digest: Digest, row: BlobRecord | None) -> None:
+        """Look at one that is here, or that a row tells of."""
         path, look = blob_path(digest), self.disk.look(blob_path(digest))
         present = row is not None and row.state is BlobState.PRESENT
         if look is None:
-            if present and not self._now_known_missing(digest):
-                self._note(FaultKind.MISSING, path, "the file is gone", lambda: self._miss(digest))
+            if present and not self.now_known_missing(digest):
+                self.note(FaultKind.MISSING, path, "the file is gone", lambda: self._miss(digest))
             return
         if not is_file(look):
-            self._note(FaultKind.DAMAGED, path, "no regular file", lambda: self._prove(digest))
+            self.note(FaultKind.DAMAGED, path, "no regular file", lambda: self.prove(digest))
         elif row is not None and present and look.st_size != row.size:
             reason = f"{look.st_size} bytes, not {row.size}"
-            self._note(FaultKind.DAMAGED, path, reason, lambda: self._prove(digest))
-        elif self.deep and (wrong := self._wrong(digest)):
+            self.note(FaultKind.DAMAGED, path, reason, lambda: self.prove(digest))
+        elif self.deep and (wrong := self.wrong(digest)):
             kind, reason = wrong
-            self._note(kind, path, reason, lambda: self._prove(digest))
+            self.note(kind, path, reason, lambda: self.prove(digest))
         elif not present:
             state = "not in the database" if row is None else f"{row.state} in the database"
-            self._note(FaultKind.UNKNOWN, path, state, lambda: self._prove(digest))
+            self.note(FaultKind.UNKNOWN, path, state, lambda: self.prove(digest))
         elif is_writable(look):
-            self._note(FaultKind.WRITABLE, path, "not read-only", lambda: self._protect(digest))
+            self.note(FaultKind.WRITABLE, path, "not read-only", lambda: self._protect(digest))
 
-    def _now_known_missing(self, digest: Digest) -> bool:
+    def now_known_missing(self, digest: Digest) -> bool:
         """Whether a purge in the same moment has taken the row as well."""
         record = self.home.ledger.find([digest]).get(digest)
         return record is None or record.state is not BlobState.PRESENT
 
-    def _wrong(self, digest: Digest) -> tuple[FaultKind, str] | None:
+    def wrong(self, digest: Digest) -> tuple[FaultKind, str] | None:
+        """What its bytes say."""
         try:
             actual = self.disk.sha256(blob_path(digest), Watch(check=self.call.check))
         except FileNotFoundError:
             return None  # it was removed meanwhile
-        except _STOPPED:
+        except STOPPED:
             raise
         except OSError as error:
             return FaultKind.UNREAD, f"{error.strerror}"
@@ -191,7 +138,8 @@ class _Run:
         self.home.store.present([digest])
         return f"noted; {self.home.advice(digest)}"
 
-    def _prove(self, digest: Digest) -> str:
+    def prove(self, digest: Digest) -> str:
+        """Hash it, and note or move aside what is found."""
         try:
             self.home.store.verify([digest], "full", check=self.call.check)
         except ArtifactNotFound:
@@ -205,7 +153,7 @@ class _Run:
 
     def _protect(self, digest: Digest) -> str:
         self.disk.protect(digest)
-        return f"made read-only; {self._prove(digest)}"
+        return f"made read-only; {self.prove(digest)}"
 
     # Snapshots
 
@@ -214,15 +162,16 @@ class _Run:
             self.call.check()
             path = f"{record.path}/{file.path}"
             try:
-                kind, reason = FaultKind.UNLINKED, self._unlinked(record, file)
-            except _STOPPED:
+                kind, reason = FaultKind.UNLINKED, self.unlinked(record, file)
+            except STOPPED:
                 raise
             except OSError as error:
                 kind, reason = FaultKind.UNREAD, error.strerror or str(error)
             if reason:
-                self._note(kind, path, reason, self._linking(record, file))
+                self.note(kind, path, reason, self._linking(record, file))
 
-    def _unlinked(self, record: SnapshotRecord, file: SnapshotFile) -> str | None:
+    def unlinked(self, record: SnapshotRecord, file: SnapshotFile) -> str | None:
+        """Why a file of a snapshot is not what it should be."""
         look = self.disk.look(f"{record.path}/{file.path}")
         blob = self.disk.look(blob_path(file.sha256))
         if look is None:
@@ -261,13 +210,13 @@ class _Run:
 
     def _names(self, stock: Stock, known: set[str]) -> None:
         for path in stock.strange:
-            self._note(FaultKind.STRANGE, path, "no name of ours; left alone")
+            self.note(FaultKind.STRANGE, path, "no name of ours; left alone")
         for path in sorted(stock.folders - known):
-            self._note(FaultKind.STRANGE, path, "a folder that no repository has; left alone")
+            self.note(FaultKind.STRANGE, path, "a folder that no repository has; left alone")
         for digest in sorted(stock.tables - stock.blobs.keys()):
             if self.disk.look(blob_path(digest)) is None:
                 path = blob_path(digest).replace(BLOBS, TABLES, 1)
-                self._note(
+                self.note(
                     FaultKind.TABLE, path, "checksums of a blob that is gone", self._dropping(digest)
                 )
 
@@ -278,12 +227,13 @@ class _Run:
 
         return drop
 
-    def _note(self, kind: FaultKind, path: str, reason: str, mend: Mend | None = None) -> None:
+    def note(self, kind: FaultKind, path: str, reason: str, mend: Mend | None = None) -> None:
+        """Keep a fault, and what `mend` did about it."""
         done, left = None, True
         if self.repair and mend:
             try:
                 done, left = mend(), False
-            except _STOPPED:
+            except STOPPED:
                 raise
             except ModelHubError as error:
                 done = f"could not be repaired: {error.message}"
