@@ -1,12 +1,15 @@
 """`hub.store.check` of a store in a bucket: objects against rows, and this host's copies."""
 
 import itertools
+import time
 
 import pytest
 
+from modelhub.errors import Cancelled, DeadlineExceeded, StoreUnavailable
 from modelhub.facts import FaultKind
 from modelhub.refs import Digest
 from modelhub.store.layout import blob_path
+from modelhub.store.remote.bucket import Bucket
 from tests.store.hands import flip
 from tests.store.remote.conftest import login, servers  # noqa: F401
 
@@ -49,7 +52,7 @@ def kinds(report):
 def test_nothing_is_wrong_with_what_was_pulled_or_let_go(hub, weights, bucket):
     report = hub.store.check(deep=True)
     assert report.faults == ()
-    assert (report.blobs, report.hashed > 0) == (len(hub.store._store.inventory().blobs), True)
+    assert report.blobs == report.hashed == len(hub.store._store.inventory().blobs)
     drop_copy(hub, weights)
     assert hub.store.check(deep=True, repair=True).faults == ()
 
@@ -130,3 +133,33 @@ def test_a_bucket_of_a_server_is_compared_for_each_host(host, road):  # noqa: F8
     assert kinds(first.store.check()) == kinds(second.store.check()) == [FaultKind.MISSING]
     assert second.store.check(repair=True).ok
     assert first.store.check(deep=True).faults == ()
+
+
+def test_an_object_that_cannot_be_read_is_told_and_the_rest_is_looked_at(
+    hub, weights, bucket, monkeypatch
+):
+    real = Bucket.read
+
+    def read(self, digest, start, end):
+        if digest == weights:
+            raise StoreUnavailable("the server gives no bytes")
+        return real(self, digest, start, end)
+
+    monkeypatch.setattr(Bucket, "read", read)
+    report = hub.store.check(deep=True)
+    assert [(fault.kind, fault.reason) for fault in report.faults] == [
+        (FaultKind.UNREAD, "the server gives no bytes")
+    ]
+    assert report.hashed == report.blobs - 1
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_it_ends_at_its_timeout_and_when_it_is_cancelled(hub, weights, deep):
+    def stop(_):
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        hub.store.check(deep=deep, progress=stop)
+    with pytest.raises(DeadlineExceeded):
+        hub.store.check(deep=deep, timeout=0.01, progress=lambda _: time.sleep(0.02))
+    assert hub.store.check(deep=deep).ok

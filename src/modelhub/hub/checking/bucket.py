@@ -74,7 +74,7 @@ class BucketRun(FolderRun):
             return None  # it was removed meanwhile
         except StoreUnavailable as error:
             return FaultKind.UNREAD, blob_path(digest), error.message
-        self.hashed += 1
+        self.read.add(digest)
         if sha.hexdigest() == digest:
             return None
         return FaultKind.DAMAGED, blob_path(digest), f"the object's sha256 is {sha.hexdigest()}"

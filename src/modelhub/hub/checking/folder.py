@@ -45,7 +45,7 @@ class FolderRun:
     show: ProgressCallback | None
     repair: bool
     deep: bool
-    hashed: int = 0
+    read: set[Digest] = field(default_factory=set)
     faults: list[StoreFault] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class FolderRun:
             blobs=len(sizes),
             bytes=sum(sizes.values()),
             files=sum(len(record.files) for record in records),
-            hashed=self.hashed,
+            hashed=len(self.read),
             quarantine=len(aside),
             quarantine_bytes=sum(one.size for one in aside),
             faults=tuple(self.faults),
@@ -131,7 +131,7 @@ class FolderRun:
             raise
         except OSError as error:
             return FaultKind.UNREAD, f"{error.strerror}"
-        self.hashed += 1
+        self.read.add(digest)
         return None if actual == digest else (FaultKind.DAMAGED, f"its sha256 is {actual}")
 
     def _miss(self, digest: Digest) -> str:
