@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from modelhub.errors import ArtifactNotFound
+from modelhub.errors import ArtifactNotFound, DeadlineExceeded
 from modelhub.facts import BlobState
 from modelhub.refs import RepoPath
 from modelhub.store import FileLedger, StackedStore, Store, StoreOptions, lower_at
@@ -161,6 +161,18 @@ def test_what_cannot_be_read_below_is_passed_over(upper, nas, caplog, gone):
         store.verify([digest])
     assert "lower_unavailable" in caplog.messages
     assert not store.present([digest])
+
+
+def test_a_deadline_says_nothing_of_what_is_below(upper, nas):
+    folder, digest = nas()
+    store = upper.over(folder)
+
+    def late():
+        raise DeadlineExceeded("too late")
+
+    with pytest.raises(DeadlineExceeded):
+        store.verify([digest], check=late)
+    assert store.present([digest]) == {digest}
 
 
 def test_a_link_below_leads_nowhere(upper, nas, tmp_path):

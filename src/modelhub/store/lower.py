@@ -10,6 +10,7 @@ from typing import Protocol
 
 from modelhub.errors import (
     AccessDenied,
+    DeadlineExceeded,
     InvalidInput,
     ModelHubError,
     StoreUnavailable,
@@ -111,6 +112,8 @@ class LowerFolder:
             upper.adopt(
                 path, expect, root=self._root, trusted=True, on_bytes=watch.on_bytes, check=watch.check
             )
+        except DeadlineExceeded:  # an OSError too, which says nothing of the blob
+            raise
         except (OSError, UnsafePath, InvalidInput, AccessDenied) as error:
             raise LowerUnreadableError(str(error)) from error
 
