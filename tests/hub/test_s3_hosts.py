@@ -27,8 +27,8 @@ def start(database_url, server, road, tmp_path):
     """A function that starts a host and waits until it is at work."""
     processes = []
 
-    def started(name, seed, origins):
-        given = [tmp_path / name, database_url, server.endpoint, road.uri, road.address, seed, SECONDS]
+    def started(name, seed, origins, seconds=SECONDS):
+        given = [tmp_path / name, database_url, server.endpoint, road.uri, road.address, seed, seconds]
         given += [f"{repo}={folder}" for repo, folder in origins.items()]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.hub.sharer", *map(str, given)],
@@ -83,7 +83,8 @@ def test_two_hosts_in_one_bucket_lose_nothing(
     seed = random.randrange(1 << 32)
     print("seed", seed)  # noqa: T201 - shown by a failure
     for number in range(0, 2 * rounds(1, 20), 2):
-        one, two = start("one", seed + number, origins), start("two", seed + number + 1, origins)
+        one = start("one", seed + number, origins, 600)  # until it is killed
+        two = start("two", seed + number + 1, origins, 2 * SECONDS)
         time.sleep(random.Random(seed + number).uniform(0.5, 2))
         one.send_signal(signal.SIGKILL)
         assert one.wait(60) == -signal.SIGKILL
