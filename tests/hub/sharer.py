@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from modelhub import Hub
+from modelhub.errors import RepositoryNotFound
 from modelhub.settings import Settings
 
 from .survivor import Survivor
@@ -22,8 +23,12 @@ def run(survivor: Survivor, seconds: float) -> Counter[str]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         act = survivor.dice.choice(some)
-        act()
-        done[act.__name__] += 1
+        try:
+            act()
+        except RepositoryNotFound:
+            done["purged meanwhile"] += 1  # by the other host: a pull says so
+        else:
+            done[act.__name__] += 1
     return done
 
 
