@@ -1,6 +1,6 @@
 """Ties the rooms of one Hub together."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import NamedTuple
 
 from modelhub.hub.adopting import CacheAdopter
@@ -63,23 +63,18 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     Raises:
         DatabaseUnavailable, SchemaMismatch, StoreUnavailable, InvalidInput
     """
-    registry = Registry.open(settings.database)
-    undo.callback(registry.close)
+    registry = undo.enter_context(closing(Registry.open(settings.database)))
     ledger, store = open_store(registry, settings)
     undo.callback(store.close)
-    sources = open_sources(settings)
-    undo.callback(sources.close)
-    recorder = Recorder(registry)
-    undo.callback(recorder.close)
+    sources = undo.enter_context(closing(open_sources(settings)))
+    recorder = undo.enter_context(closing(Recorder(registry)))
     book = InstanceBook(registry, is_gone, ledger.key)
     book.reap()
-    instances = Instances(book)
-    undo.callback(instances.close)
+    instances = undo.enter_context(closing(Instances(book)))
     jobs = Jobs(registry, place=f"{ledger.key.uri} {ledger.key.host}".strip(), threads=settings.workers)
     recipes = RecipeBook(settings.recipes)
-    resolver = Resolver(
-        registry, jobs, Syncer(registry, store, recipes=recipes.current), sources, settings.offline
-    )
+    syncer = Syncer(registry, store, recipes=recipes.current)
+    resolver = Resolver(registry, jobs, syncer, sources, settings.offline)
     holds = Holds(registry, ledger.key)
     fetcher = Fetcher(registry, store, ledger.key)
     fetching = Fetching(resolver, jobs, fetcher, store)
@@ -94,8 +89,7 @@ def wire(settings: Settings, calls: Calls, undo: ExitStack, progress: Shown) -> 
     quota = Quota(registry, store, ledger.key, settings.store_quota)
     loading = Loading(resolver, puller, code, licenses, runtimes, instances, hosts, quota, pickles)
     serving = Serving(planning, loading, code, instances)
-    answering = Answering(calls, resolver, serving, recorder)
-    undo.callback(answering.close)
+    answering = undo.enter_context(closing(Answering(calls, resolver, serving, recorder)))
     verifier = Verifier(resolver, store)
     purger = Purger(registry, jobs, resolver, serving, store, ledger.key, book, holds)
     scrubber = Scrubber(store, repairer)
