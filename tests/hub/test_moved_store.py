@@ -107,7 +107,7 @@ def test_a_device_that_has_another_number_after_a_boot(pulled, whole, monkeypatc
 
 
 def test_another_host_has_proofs_of_its_own(pulled, whole, monkeypatch):
-    for room in ("hub.wiring", "store.local"):
+    for room in ("hub.opening", "store.local"):
         monkeypatch.setattr(f"modelhub.{room}.host_id", lambda: "another")
     whole(pulled)
 

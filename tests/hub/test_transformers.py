@@ -86,7 +86,7 @@ def test_packed_weights_are_refused_before_they_are_fetched(hub, server, reposit
     assert any("these are packed (gptq)" in why for why in hub.plan(CHAT).why)
     with pytest.raises(RuntimeNotFound):
         hub.chat(CHAT, "Hi")
-    assert server.bytes_sent(WEIGHTS) == 0
+    assert server.bytes_sent(WEIGHTS) <= 16 << 10  # the header alone
 
 
 def test_so_are_steps_that_nobody_knows(hub, server, tmp_path):
