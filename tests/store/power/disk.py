@@ -227,6 +227,13 @@ class Disk(FsOps):
             raise _error(errno.EOPNOTSUPP)
         self._do(Write(self._file(target).inode, 0, self._inode(source).data, self.now))
 
+    def share(self, fd, start, length):
+        self._file(fd)
+
+    def is_shared(self, fd, start):
+        self._file(fd)
+        return False
+
     def enable_verity(self, fd):
         self._file(fd)
         raise _error(errno.EOPNOTSUPP)
