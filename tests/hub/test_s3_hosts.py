@@ -66,8 +66,17 @@ def wrong_copies(home):
     return [path for path in found if sha256(path.read_bytes()).hexdigest() != path.name]
 
 
+@pytest.fixture
+def full_counts(rounds):
+    """By chance a round ends with what only the next pull repairs, so it is none of the quick tests."""
+    if not rounds(0, 1):
+        pytest.skip("two hosts race by chance: nox -s soak")
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 def test_two_hosts_in_one_bucket_lose_nothing(
+    full_counts,
     make_hub,
     database_url,
     server,
