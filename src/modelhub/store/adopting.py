@@ -25,7 +25,7 @@ from modelhub.refs import Digest, RepoPath
 from modelhub.store.blobs import Blobs
 from modelhub.store.blocks import Blocks, BlockTable, Summing
 from modelhub.store.folders import Folders, unique
-from modelhub.store.fsops import FOLDER, READ, FsOps, Watch, discard, opened, wait_lock
+from modelhub.store.fsops import CANNOT, FOLDER, READ, FsOps, Watch, discard, opened, wait_lock
 from modelhub.store.intake import HASH_CHUNK, Expected, Received, compare, receive
 from modelhub.store.parts.reservations import reserve
 from modelhub.store.publishing import Arrival, Publisher, Temp
@@ -34,20 +34,7 @@ AdoptMode = Literal["auto", "copy", "reflink", "hardlink"]
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY
 # What a file system answers that cannot do it, or not between these two files.
-_CANNOT = frozenset(
-    {
-        errno.EINVAL,
-        errno.EMLINK,
-        errno.ENOSYS,
-        errno.ENOTTY,
-        errno.EOPNOTSUPP,
-        errno.EPERM,
-        errno.EACCES,
-        errno.EXDEV,
-        errno.EBADF,
-        errno.ETXTBSY,
-    }
-)
+_CANNOT = CANNOT | {errno.EACCES, errno.EBADF, errno.ETXTBSY}
 
 
 def known_mode(mode: str) -> AdoptMode:

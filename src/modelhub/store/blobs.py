@@ -5,26 +5,22 @@ import logging
 import stat as modes
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import stat_result
 from typing import NoReturn
 
-from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
+from modelhub.errors import ArtifactNotFound, StoreUnavailable
 from modelhub.facts import BlobRecord, BlobState, Proof
 from modelhub.refs import Digest
 from modelhub.store import layout, proof
-from modelhub.store.folders import Folders, open_folder, unique
-from modelhub.store.fsops import (
-    ALONE,
-    READ,
-    Watch,
-    wait_lock,
-)
+from modelhub.store.folders import Folders, folder_in, unique
+from modelhub.store.fsops import ALONE, READ, Watch, wait_lock
 from modelhub.store.hardlinks import unlink_all
 from modelhub.store.intake import sha256_of
 from modelhub.store.ports import Ledger
+from modelhub.store.refusals import other_bytes
 from modelhub.store.tables import Tables
 
 _log = logging.getLogger("modelhub.store")
@@ -70,13 +66,13 @@ class Blobs:
             look = self.look(digest)
             if (known := records.get(digest)) is None:
                 if look is not None and modes.S_ISREG(look.st_mode):
-                    here[digest] = _unproven(digest, look.st_size)
+                    here[digest] = unproven(digest, look.st_size)
                 continue
             if known.state is BlobState.QUARANTINED:
                 continue
             if look is not None and look.st_size != known.size:
                 # Either of the two is damaged, and hashing tells which.
-                here[digest] = _unproven(digest, look.st_size)
+                here[digest] = unproven(digest, look.st_size)
                 continue
             state = BlobState.MISSING if look is None else BlobState.PRESENT
             # The proof stays: a disk that was unmounted brings the same file back.
@@ -141,12 +137,12 @@ class Blobs:
             self._ops.fsync(held.fd)  # whoever put it there may not have
             actual = sha256_of(self._ops, held.fd, watch)
         if actual != held.digest and leave:
-            raise self._wrong(held.digest, actual, "nowhere: it was left where it is")
+            raise other_bytes(held.digest, actual, "nowhere: it was left where it is")
         if actual != held.digest:
             self.set_aside(held.digest, actual, known, started)
         with self._folders.errors("write", held.digest), self._shard(held.digest) as shard:
             self._ops.fsync(shard)
-        return self.note(held.digest, before, seen=seen)
+        return self.note(self.noted(held.digest, before, seen=seen))
 
     def seal(self, fd: int) -> stat_result:
         """Make the next write to `fd` show in its times, where we may set them; see `proof`."""
@@ -163,18 +159,8 @@ class Blobs:
                 return look
         return self._ops.fstat(fd)
 
-    def note(
-        self,
-        digest: Digest,
-        look: stat_result,
-        after: stat_result | None = None,
-        *,
-        seen: int | None = None,
-    ) -> BlobRecord:
-        """Record that the file which looked so, when it was `seen`, is right; `after` is how our own link
-        left it.
-        """
-        record = self.noted(digest, look, after, seen=seen)
+    def note(self, record: BlobRecord) -> BlobRecord:
+        """Write a record down."""
         self._ledger.record([record])
         return record
 
@@ -186,7 +172,7 @@ class Blobs:
         *,
         seen: int | None = None,
     ) -> BlobRecord:
-        """What `note` records."""
+        """The record of a right file; what looks are which, `proof_of` says."""
         now = self.clock()
         return BlobRecord(
             digest=digest,
@@ -223,9 +209,7 @@ class Blobs:
         with self._folders.errors("look at", held.digest):
             after = self._ops.fstat(held.fd)
         fresh = proof.renewed(known.proof, after, self.clock())
-        record = known.model_copy(update={"proof": fresh})
-        self._ledger.record([record])
-        return record
+        return self.note(known.model_copy(update={"proof": fresh}))
 
     @contextmanager
     def hold(self, digest: Digest, watch: Watch = ALONE) -> Iterator[Held]:
@@ -278,13 +262,8 @@ class Blobs:
             digests=[digest],
         )
 
-    @contextmanager
-    def _shard(self, digest: Digest) -> Iterator[int]:
-        fd = open_folder(self._ops, digest[:2], self._folders.blobs)
-        try:
-            yield fd
-        finally:
-            self._ops.close(fd)
+    def _shard(self, digest: Digest) -> AbstractContextManager[int]:
+        return folder_in(self._ops, digest[:2], self._folders.blobs)
 
     # Setting aside
 
@@ -308,20 +287,7 @@ class Blobs:
             "quarantine_path": kept,
         }
         _log.error("artifact_quarantined", extra=fields)
-        raise self._wrong(digest, actual, kept)
-
-    def _wrong(self, digest: Digest, actual: str, kept: str) -> IntegrityError:
-        path = layout.blob_path(digest)
-        return IntegrityError(
-            f"{path}: its sha256 should be {digest}, but it is {actual}",
-            hint=f"It was moved to {kept}. Pull the model again; the blob is fetched anew.",
-            path=path,
-            expected=digest,
-            actual=actual,
-            kept=kept,
-            digests=[digest],
-            damaged=[{"sha256": digest, "actual": actual, "kept": kept}],
-        )
+        raise other_bytes(digest, actual, kept)
 
     def _unlink_from_snapshots(self, digest: Digest) -> None:
         """Take the wrong bytes out of the snapshots where they are a second name of this file."""
@@ -352,7 +318,8 @@ class Blobs:
         )
 
 
-def _unproven(digest: Digest, size: int) -> BlobRecord:
+def unproven(digest: Digest, size: int) -> BlobRecord:
+    """What is said of a blob that is there, and was not hashed here."""
     path = layout.blob_path(digest)
     return BlobRecord(digest=digest, size=size, state=BlobState.PRESENT, path=path)
 

@@ -230,6 +230,16 @@ def open_folder(ops: FsOps, name: str, parent: int, mode: int = 0o777) -> int:
         return ops.open(name, FOLDER, dir_fd=parent)
 
 
+@contextmanager
+def folder_in(ops: FsOps, name: str, parent: int) -> Iterator[int]:
+    """`open_folder`, closed at the end."""
+    fd = open_folder(ops, name, parent)
+    try:
+        yield fd
+    finally:
+        ops.close(fd)
+
+
 def _unusable(place: str, reason: str, hint: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"the store {place!r} cannot be used: {reason}", hint=hint, store=place, reason=reason

@@ -282,6 +282,11 @@ def discard(ops: FsOps, path: str, *, dir_fd: int | None = None) -> None:
         return
 
 
+def on_disk(look: os.stat_result) -> int:
+    """The bytes that a file takes on its disk: `st_blocks` counts 512 each, whatever its blocks are (`stat(2)`)."""
+    return look.st_blocks * 512
+
+
 def read_all(ops: FsOps, fd: int, offset: int = 0) -> bytes:
     """What a file has from `offset` on, as far as it goes now."""
     buffer = memoryview(bytearray(max(0, ops.fstat(fd).st_size - offset)))

@@ -2,20 +2,16 @@
 
 import stat as modes
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from os import stat_result
 
-from modelhub.errors import InvalidInput
 from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.folders import Folders
-from modelhub.store.fsops import FOLDER, opened
+from modelhub.store.fsops import FOLDER, on_disk, opened
 
-__all__ = ["Inventory", "Lying", "take_inventory"]
-
-_BLOCK = 512
-"""Bytes that `st_blocks` counts, whatever the file system's own blocks are (`stat(2)`)."""
+__all__ = ["Inventory", "Lying", "lying_blobs", "take_inventory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +61,11 @@ def take_inventory(folders: Folders, now_ns: int) -> Inventory:
     )
 
 
+def lying_blobs(folders: Folders, now_ns: int) -> dict[Digest, Lying]:
+    """The blobs alone."""
+    return _Walk(folders, now_ns).by_digest(layout.BLOBS)
+
+
 class _Walk:
     def __init__(self, folders: Folders, now_ns: int) -> None:
         self._ops = folders.ops
@@ -76,11 +77,9 @@ class _Walk:
         found: dict[Digest, Lying] = {}
         for path, look in self._walk(top):
             name = path.rpartition("/")[2]
-            if path == f"{top}/{name[:2]}/{name}" and modes.S_ISREG(look.st_mode):
-                try:
-                    found[Digest(name)] = self._lying(path, look)
-                except InvalidInput:
-                    continue
+            digest = layout.digest_of(name)
+            if digest and path == f"{top}/{layout.blob_name(digest)}" and modes.S_ISREG(look.st_mode):
+                found[digest] = self._lying(path, look)
         return found
 
     def inside(self, top: str) -> Iterator[Lying]:
@@ -112,12 +111,12 @@ class _Walk:
     def disk(self) -> int:
         """What everything takes, with the root itself: as `du -s` counts."""
         with opened(self._ops, self._root, FOLDER) as fd:
-            total = self._ops.fstat(fd).st_blocks * _BLOCK
+            total = on_disk(self._ops.fstat(fd))
         seen: set[tuple[int, int]] = set()
         for _, look in self._walk(""):
             if (look.st_dev, look.st_ino) not in seen:
                 seen.add((look.st_dev, look.st_ino))
-                total += look.st_blocks * _BLOCK
+                total += on_disk(look)
         return total
 
     def _tree(self, path: str, look: stat_result) -> Lying:
@@ -125,14 +124,14 @@ class _Walk:
         newest = max(look.st_mtime_ns, look.st_ctime_ns)
         for _, inner in self._walk(path):
             if modes.S_ISREG(inner.st_mode) and inner.st_nlink == 1:
-                size, disk = size + inner.st_size, disk + inner.st_blocks * _BLOCK
+                size, disk = size + inner.st_size, disk + on_disk(inner)
             if modes.S_ISDIR(inner.st_mode):
                 newest = max(newest, inner.st_mtime_ns, inner.st_ctime_ns)
         return Lying(path, size, disk, self._age(newest))
 
     def _lying(self, path: str, look: stat_result) -> Lying:
         newest = max(look.st_mtime_ns, look.st_ctime_ns)
-        return Lying(path, look.st_size, look.st_blocks * _BLOCK, self._age(newest))
+        return Lying(path, look.st_size, on_disk(look), self._age(newest))
 
     def _age(self, changed_ns: int) -> float:
         return max(0.0, (self._now - changed_ns) / 1e9)
@@ -158,7 +157,5 @@ class _Walk:
         except FileNotFoundError:
             return None
 
-    @contextmanager
-    def _folder(self, path: str) -> Iterator[int]:
-        with opened(self._ops, f"{self._root}/{path}".rstrip("/"), FOLDER) as fd:
-            yield fd
+    def _folder(self, path: str) -> AbstractContextManager[int]:
+        return opened(self._ops, f"{self._root}/{path}".rstrip("/"), FOLDER)

@@ -61,6 +61,14 @@ def known_link_mode(mode: str, field: str = "link_mode") -> None:
         raise InvalidInput(f"{field} must be one of {choices}, not {mode!r:.40}", field=field)
 
 
+def digest_of(name: str) -> Digest | None:
+    """The digest that a file's name is; `None` for a name that is not ours."""
+    try:
+        return Digest(name)
+    except InvalidInput:
+        return None
+
+
 def blob_name(digest: Digest) -> str:
     """`ab/<hex>`, below `blobs/sha256`."""
     return f"{digest[:2]}/{digest}"

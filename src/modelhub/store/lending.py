@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from modelhub.refs import Digest
 from modelhub.store import layout, proof
 from modelhub.store.blobs import Blobs
-from modelhub.store.folders import Folders, open_folder
+from modelhub.store.folders import Folders, folder_in
 from modelhub.store.fsops import CANNOT, Watch
 
 
@@ -36,21 +36,14 @@ def lend(theirs: Shelf, ours: Shelf, digest: Digest, watch: Watch) -> bool:
         with ours.folders.errors("look at", digest):
             after = ours.folders.ops.fstat(held.fd)
         fresh = known.proof and proof.renewed(known.proof, after, ours.blobs.clock())
-        ours.blobs.record([known.model_copy(update={"proof": fresh})])
+        ours.blobs.note(known.model_copy(update={"proof": fresh}))
     if table := theirs.blobs.tables.read(digest):
         ours.blobs.tables.write(table)
     return True
 
 
-def shares_disk(theirs: Folders, ours: Folders) -> bool:
-    """Whether a second name can be tried at all."""
-    with ours.errors("look at", layout.BLOBS):
-        return theirs.ops.fstat(theirs.blobs).st_dev == ours.ops.fstat(ours.blobs).st_dev
-
-
 def _link(theirs: Folders, ours: Folders, digest: Digest) -> bool:
-    with ours.errors("publish", digest):
-        shard = open_folder(ours.ops, digest[:2], ours.blobs)
+    with ours.errors("publish", digest), folder_in(ours.ops, digest[:2], ours.blobs) as shard:
         try:
             ours.ops.link(layout.blob_name(digest), digest, source_fd=theirs.blobs, target_fd=shard)
             ours.ops.fsync(shard)
@@ -58,6 +51,4 @@ def _link(theirs: Folders, ours: Folders, digest: Digest) -> bool:
             if error.errno not in CANNOT:
                 raise
             return False
-        finally:
-            ours.ops.close(shard)
     return True

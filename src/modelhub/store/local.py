@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, ModelHubError
+from modelhub.errors import ArtifactNotFound, IntegrityError, ModelHubError
 from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath, check_tree
 from modelhub.store import layout
@@ -21,7 +21,7 @@ from modelhub.store.exporting import Exporter
 from modelhub.store.folders import Folders, root_of
 from modelhub.store.fsops import ALONE, Check, FsOps, OnBytes, Watch, read_all
 from modelhub.store.intake import ByteStream, Expected, receive
-from modelhub.store.inventory import Inventory, take_inventory
+from modelhub.store.inventory import Inventory, Lying, lying_blobs, take_inventory
 from modelhub.store.layout import LinkChoice
 from modelhub.store.lending import Shelf, lend
 from modelhub.store.levels import Level, known_level
@@ -33,7 +33,8 @@ from modelhub.store.proof import host_id
 from modelhub.store.publishing import Arrival, Publisher
 from modelhub.store.reading import FileStream, Stream
 from modelhub.store.rechecking import recheck
-from modelhub.store.removal import discard_old, erase, held_blobs, remove_blob, remove_folder
+from modelhub.store.refusals import require_small
+from modelhub.store.removal import discard_old, erase, remove_blob, remove_folder
 from modelhub.store.sealing import Sealer
 from modelhub.store.snapshots import Snapshots
 from modelhub.store.sweeping import left_over, remove_parts, sweep
@@ -181,12 +182,7 @@ class LocalStore(Store, schemes=("", "file")):
     def read(self, digest: Digest, limit: int) -> bytes:
         with self._blobs.reading(digest) as fd, self._folders.errors("read", digest):
             size = self._ops.fstat(fd).st_size
-            if size > limit:
-                raise InvalidInput(
-                    f"the blob {digest.short} has {size} bytes, more than the limit of {limit}",
-                    hint="Open its path instead of reading it whole.",
-                    field="limit",
-                )
+            require_small(digest, size, limit)
             data = read_all(self._ops, fd)
         if Digest.of(data) != digest:
             self._blobs.vouch(digest, ALONE, rehash=True)
@@ -298,9 +294,10 @@ class LocalStore(Store, schemes=("", "file")):
         """`remove`, and its hard links in all snapshots with it: what was there is a copy of another store."""
         return remove_blob(self._folders, self._blobs, digest, confirm, links=True)
 
-    def held(self) -> Iterator[tuple[Digest, int]]:
-        """All blobs of the folder, right or wrong, with their bytes; by looking at each."""
-        return held_blobs(self._folders)
+    def held(self) -> Mapping[Digest, Lying]:
+        """All blobs of the folder, right or wrong, by a look at each."""
+        with self._folders.errors("list", layout.BLOBS):
+            return lying_blobs(self._folders, self._clock())
 
     @contextmanager
     def outgoing(self, digest: Digest, watch: Watch) -> Iterator[Outgoing]:

@@ -4,6 +4,7 @@ import hashlib
 
 from modelhub.errors import IntegrityError
 from modelhub.refs import Digest
+from modelhub.store import layout
 from modelhub.store.fsops import FsOps, Watch
 
 
@@ -48,7 +49,7 @@ class Outgoing:
         raise IntegrityError(
             f"the copy of the blob {self.digest} on this host changed while it was read",
             hint="Pull the model again; the copy is fetched anew.",
-            path=f"blobs/{self.digest}",
+            path=layout.blob_path(self.digest),
             expected=self.digest,
             actual=self._sha.hexdigest(),
             digests=[self.digest],

@@ -27,4 +27,4 @@ def recheck(folders: Folders, blobs: Blobs, digest: Digest, watch: Watch) -> Blo
         return blobs.vouch(digest, watch, rehash=True)  # it decides, alone with the blob
     with blobs.hold(digest, watch) as held, folders.errors("look at", digest):
         # It may have got a link meanwhile, which moves its change time.
-        return blobs.note(digest, before, ops.fstat(held.fd), seen=seen)
+        return blobs.note(blobs.noted(digest, before, ops.fstat(held.fd), seen=seen))

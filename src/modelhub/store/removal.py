@@ -1,13 +1,13 @@
 """Takes blobs and snapshot folders out of a store for good."""
 
 import stat as modes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from modelhub.errors import ArtifactNotFound, StoreUnavailable
 from modelhub.refs import Digest, RepoPath
 from modelhub.store import layout
 from modelhub.store.blobs import Blobs, Held
-from modelhub.store.folders import Folders, open_folder, unique
+from modelhub.store.folders import Folders, folder_in, unique
 from modelhub.store.fsops import FOLDER, FsOps, discard, opened
 from modelhub.store.hardlinks import unlink_all
 
@@ -34,14 +34,13 @@ def remove_blob(
                 return False
             if links:
                 _unlink(folders, held)
-            with folders.errors("remove", digest):
-                shard = open_folder(folders.ops, digest[:2], folders.blobs)
-                try:
-                    folders.ops.unlink(digest, dir_fd=shard)
-                    folders.ops.fsync(shard)
-                    blobs.tables.discard(digest)
-                finally:
-                    folders.ops.close(shard)
+            with (
+                folders.errors("remove", digest),
+                folder_in(folders.ops, digest[:2], folders.blobs) as shard,
+            ):
+                folders.ops.unlink(digest, dir_fd=shard)
+                folders.ops.fsync(shard)
+                blobs.tables.discard(digest)
     except ArtifactNotFound:
         return confirm()
     return True
@@ -51,19 +50,6 @@ def _unlink(folders: Folders, held: Held) -> None:
     with folders.errors("unlink", held.digest):
         look = folders.ops.fstat(held.fd)
         unlink_all(folders, (look.st_dev, look.st_ino), look.st_nlink - 1)
-
-
-def held_blobs(folders: Folders) -> Iterator[tuple[Digest, int]]:
-    """All that has a blob's name, with its bytes."""
-    ops = folders.ops
-    with folders.errors("list", layout.BLOBS):
-        for shard in ops.listdir(folders.blobs):
-            with opened(ops, shard, FOLDER, dir_fd=folders.blobs) as fd:
-                for name in ops.listdir(fd):
-                    try:
-                        yield Digest(name), ops.lstat(name, dir_fd=fd).st_size
-                    except FileNotFoundError:
-                        continue  # removed meanwhile
 
 
 def remove_folder(folders: Folders, path: RepoPath) -> bool:

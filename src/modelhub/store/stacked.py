@@ -12,6 +12,7 @@ from modelhub.facts import BlobRecord, Snapshot, SnapshotFile, StoreCapabilities
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.adopting import AdoptMode
 from modelhub.store.base import Store
+from modelhub.store.blobs import unproven
 from modelhub.store.fsops import ALONE, Check, OnBytes, Watch
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory
@@ -21,7 +22,6 @@ from modelhub.store.lower import Lower, LowerUnreadableError, Pauses
 from modelhub.store.parts import Unfinished
 from modelhub.store.ports import Batch, Part
 from modelhub.store.reading import Stream
-from modelhub.store.remote.publishing import unproven
 from modelhub.store.upkeep import DAY, WEEK
 
 _log = logging.getLogger("modelhub.store")

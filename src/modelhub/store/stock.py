@@ -3,11 +3,9 @@
 import os
 import stat as modes
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelhub.errors import InvalidInput
 from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.fsops import FOLDER, READ, FsOps, Watch, opened
@@ -75,7 +73,7 @@ class StockTaker:
                 strange.append(f"{home}/{shard}")
                 continue
             for name, inner in self._in(f"{home}/{shard}"):
-                digest = _digest(name)
+                digest = layout.digest_of(name)
                 if digest is None or digest[:2] != shard:
                     strange.append(f"{home}/{shard}/{name}")
                 else:
@@ -96,9 +94,7 @@ class StockTaker:
 
     def _in(self, path: str) -> list[tuple[str, os.stat_result]]:
         found = []
-        with ExitStack() as stack:
-            fd = self._ops.open(str(self._root / path), FOLDER)
-            stack.callback(self._ops.close, fd)
+        with opened(self._ops, str(self._root / path), FOLDER) as fd:
             for name in sorted(self._ops.listdir(fd)):
                 try:
                     found.append((name, self._ops.lstat(name, dir_fd=fd)))
@@ -115,10 +111,3 @@ def is_writable(look: os.stat_result) -> bool:
 def is_file(look: os.stat_result) -> bool:
     """Whether it is a plain file."""
     return modes.S_ISREG(look.st_mode)
-
-
-def _digest(name: str) -> Digest | None:
-    try:
-        return Digest(name)
-    except InvalidInput:
-        return None

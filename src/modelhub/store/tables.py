@@ -5,7 +5,7 @@ import errno
 from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.blocks import BlockTable
-from modelhub.store.folders import Folders, open_folder, unique
+from modelhub.store.folders import Folders, folder_in, unique
 from modelhub.store.fsops import CREATE, READ, discard, opened, pwrite_all, read_all
 
 _NO_TABLE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EIO})
@@ -34,11 +34,8 @@ class Tables:
         temp, tmp = unique("table"), self._folders.tmp
         with opened(self._ops, temp, CREATE, 0o444, dir_fd=tmp) as fd:
             pwrite_all(self._ops, fd, memoryview(table.encode()), 0)
-        shard = open_folder(self._ops, table.digest[:2], self._folders.tables)
-        try:
+        with folder_in(self._ops, table.digest[:2], self._folders.tables) as shard:
             self._ops.rename(temp, table.digest, source_fd=tmp, target_fd=shard)
-        finally:
-            self._ops.close(shard)
 
     def discard(self, digest: Digest) -> None:
         """Remove a table that may be gone already."""

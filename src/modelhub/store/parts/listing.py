@@ -3,7 +3,6 @@
 import stat as modes
 from dataclasses import dataclass
 
-from modelhub.errors import InvalidInput
 from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.blocks import BlockTable
@@ -44,10 +43,7 @@ def resumable(folders: Folders, name: str) -> bool:
 
 
 def _digest(name: str) -> Digest | None:
-    try:
-        return Digest(name.partition(".")[0])
-    except InvalidInput:
-        return None  # it is not ours
+    return layout.digest_of(name.partition(".")[0])
 
 
 def _whole(folders: Folders, digest: Digest) -> bool:

@@ -13,7 +13,7 @@ from modelhub.refs import Digest
 from modelhub.store.blobs import Blobs
 from modelhub.store.blocks import BLOCK, Blocks, BlockTable, matching
 from modelhub.store.folders import Folders, unique
-from modelhub.store.fsops import READ, Watch, discard, opened, wait_lock
+from modelhub.store.fsops import READ, Watch, discard, on_disk, opened, wait_lock
 from modelhub.store.intake import Expected
 from modelhub.store.parts.part import Here, LocalPart
 from modelhub.store.parts.progress import Progress
@@ -157,7 +157,7 @@ class Parts:
                 kept = table is not None  # until it has been read
                 here = self._good(temp, blocks, sidecar, table, watch)
                 kept = any(one is not None for one in here)
-                need = size - self._ops.fstat(temp.fd).st_blocks * 512
+                need = size - on_disk(self._ops.fstat(temp.fd))
                 reserve(self._folders, expect.name, need, own=temp.name)
                 if sidecar:
                     here = salvage(

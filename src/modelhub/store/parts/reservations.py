@@ -7,8 +7,9 @@ import stat as modes
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 
+from modelhub.store import layout
 from modelhub.store.folders import Folders
-from modelhub.store.fsops import READ, opened
+from modelhub.store.fsops import READ, on_disk, opened
 
 PART = ".part"
 """How the names of parts end."""
@@ -55,7 +56,7 @@ def _reserve(folders: Folders, what: str, need: int, own: Collection[str]) -> No
 
 def _outstanding(folders: Folders, own: Collection[str], *, living: bool) -> int:
     """Bytes that parts have not taken yet; only those whose writer lives, where that is asked."""
-    with folders.errors("look at the files in", "tmp"):
+    with folders.errors("look at the files in", layout.TMP):
         names = [
             one for one in folders.ops.listdir(folders.tmp) if one.endswith(PART) and one not in own
         ]
@@ -64,9 +65,9 @@ def _outstanding(folders: Folders, own: Collection[str], *, living: bool) -> int
 
 def _taken(folders: Folders, name: str) -> int:
     """Bytes of the disk that a part has."""
-    with folders.errors("look at the files in", "tmp"):
+    with folders.errors("look at the files in", layout.TMP):
         try:
-            return folders.ops.lstat(name, dir_fd=folders.tmp).st_blocks * 512
+            return on_disk(folders.ops.lstat(name, dir_fd=folders.tmp))
         except FileNotFoundError:
             return 0
 
@@ -74,7 +75,7 @@ def _taken(folders: Folders, name: str) -> int:
 def _hole(folders: Folders, name: str, *, living: bool) -> int:
     try:
         look = folders.ops.lstat(name, dir_fd=folders.tmp)
-        hole = max(0, look.st_size - look.st_blocks * 512)
+        hole = max(0, look.st_size - on_disk(look))
         if not modes.S_ISREG(look.st_mode) or not hole:
             return 0
         return hole if not living or lives(folders, name) else 0

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,12 +10,13 @@ from datetime import datetime
 from functools import partial
 from uuid import uuid4
 
-from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, StoreUnavailable
+from modelhub.errors import ArtifactNotFound, IntegrityError, StoreUnavailable
 from modelhub.refs import Digest
 from modelhub.store import layout
 from modelhub.store.fsops import Check, Watch
 from modelhub.store.inventory import Lying
 from modelhub.store.outgoing import Outgoing
+from modelhub.store.refusals import other_bytes, require_small
 from modelhub.store.remote.objects import Objects, Seen, Stored
 
 _log = logging.getLogger("modelhub.store")
@@ -26,7 +26,6 @@ RANGE = 8 << 20
 _AT_ONCE = 4
 _LOOKS = 16
 _ROUNDS = 4
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class Bucket:
@@ -130,12 +129,7 @@ class Bucket:
         size = self.look(digest)
         if size is None:
             raise self.absent(digest)
-        if size > limit:
-            raise InvalidInput(
-                f"the blob {digest.short} has {size} bytes, more than the limit of {limit}",
-                hint="Open its path instead of reading it whole.",
-                field="limit",
-            )
+        require_small(digest, size, limit)
 
     def read(self, digest: Digest, start: int, end: int) -> bytes:
         """The bytes from `start` to before `end`.
@@ -199,16 +193,7 @@ class Bucket:
         path = f"{self.uri}/{key}"
         fields = {"hash": digest, "file_path": path, "actual": actual, "quarantine_path": kept}
         _log.error("artifact_quarantined", extra=fields)
-        raise IntegrityError(
-            f"{path}: its sha256 should be {digest}, but it is {actual}",
-            hint=f"It was moved to {kept}. Pull the model again; the blob is fetched anew.",
-            path=key,
-            expected=digest,
-            actual=actual,
-            kept=kept,
-            digests=[digest],
-            damaged=[{"sha256": digest, "actual": actual, "kept": kept}],
-        )
+        raise other_bytes(digest, actual, kept, path)
 
     def remove(self, digest: Digest) -> None:
         """Delete the blob's object, if it is there."""
@@ -228,8 +213,9 @@ class Bucket:
         found: dict[Digest, Lying] = {}
         for key, size, changed in listed:
             name = key.rpartition("/")[2]
-            if key == f"{top}{name[:2]}/{name}" and _HEX.fullmatch(name):
-                found[Digest(name)] = Lying(key, size, size, _age(changed, now))
+            digest = layout.digest_of(name)
+            if digest and key == layout.blob_path(digest):
+                found[digest] = Lying(key, size, size, _age(changed, now))
         return found
 
     def quarantined(self, now: datetime) -> tuple[Lying, ...]:

@@ -108,8 +108,12 @@ class Cache:
 
         What may not go stays, also when it takes more than the limit.
         """
-        held = dict(self.store.held())
-        over = self._over(sum(held.values()), need)
+        over = self._lacking(need)
+        if self._limit is None and over <= 0:
+            return 0  # nobody need look at all the blobs
+        held = {digest: one.size for digest, one in self.store.held().items()}
+        if self._limit is not None:
+            over = max(over, sum(held.values()) + need - self._limit)
         if over <= 0:
             return 0
         gone, busy = 0, set(self._leased())
@@ -122,10 +126,10 @@ class Cache:
             _log.warning("cache_over_limit", extra={"bytes": over - gone, "limit": self._limit})
         return gone
 
-    def _over(self, held: int, need: int) -> int:
+    def _lacking(self, need: int) -> int:
+        """Bytes that the disk has too few of; negative when there is room."""
         free = self.store.free()
-        lacking = 0 if free is None else need - free
-        return max(lacking, 0 if self._limit is None else held + need - self._limit)
+        return 0 if free is None else need - free
 
     def _evict(self, digest: Digest) -> bool:
         """Take a blob out of the folder, and its links out of all snapshots."""

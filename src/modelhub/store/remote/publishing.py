@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from modelhub.errors import ArtifactNotFound
 from modelhub.facts import BlobRecord, BlobState
 from modelhub.refs import Digest
-from modelhub.store import layout
-from modelhub.store.blobs import Clock
+from modelhub.store.blobs import Clock, unproven
 from modelhub.store.fsops import Check, OnBytes, Watch
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.ports import Batch, Ledger
@@ -132,9 +131,3 @@ class RemoteBatch:
         records = dict(self._batch.records)
         self._publisher.publish(list(records.values()), Watch())
         self._records = records
-
-
-def unproven(digest: Digest, size: int) -> BlobRecord:
-    """What is said of a blob that is there, and was not hashed here."""
-    path = layout.blob_path(digest)
-    return BlobRecord(digest=digest, size=size, state=BlobState.PRESENT, path=path, proof=None)

@@ -141,7 +141,7 @@ class S3Objects(Objects):
             self._call("delete_object", key, **given)
         except FileNotFoundError:
             return  # it went
-        except (OSError, NotImplementedError) as error:
+        except (OSError, NotImplementedError) as error:  # the latter is how s3fs says a server's 501
             if code_of(error) in _NO_CONDITION:
                 self.remove(key)
             elif code_of(error) not in _CHANGED:

@@ -13,7 +13,7 @@ from modelhub.facts import BlobRecord, BlobState, Snapshot, SnapshotFile
 from modelhub.refs import Digest, RepoPath
 from modelhub.store.adopting import AdoptMode
 from modelhub.store.base import together
-from modelhub.store.blobs import Clock
+from modelhub.store.blobs import Clock, unproven
 from modelhub.store.fsops import Check, FsOps, OnBytes, Watch
 from modelhub.store.intake import ByteStream, Expected
 from modelhub.store.inventory import Inventory
@@ -30,7 +30,7 @@ from modelhub.store.remote.host import OnHost
 from modelhub.store.remote.leaving import Leaving
 from modelhub.store.remote.opening import cache_folder, objects_at
 from modelhub.store.remote.parts import RemotePart
-from modelhub.store.remote.publishing import Publisher, RemoteBatch, unproven
+from modelhub.store.remote.publishing import Publisher, RemoteBatch
 from modelhub.store.upkeep import DAY, WEEK
 
 _log = logging.getLogger("modelhub.store")
@@ -229,9 +229,8 @@ class RemoteStore(Leaving, OnHost, schemes=("memory", "s3")):
         if not self._local.find([digest]):
             return None
         try:
-            return self._local.verify([digest], level, on_bytes=watch.on_bytes, check=watch.check)[
-                digest
-            ]
+            good = self._local.verify([digest], level, on_bytes=watch.on_bytes, check=watch.check)
+            return good[digest]
         except (IntegrityError, ArtifactNotFound):
             return None  # it is in quarantine, and the bucket has another
 
