@@ -55,8 +55,11 @@ class RepoId(Fact):
 
 
 class RepoRecord(Fact):
-    """A registered repository; one that is `pinned` makes no room for others in a store with a quota. `git_head` is the commit of the default branch when last synced;
-    `updated_at` is when anything that is known of it changed last, also by what it builds on.
+    """A registered repository.
+
+    `git_head` is the commit of the default branch when last synced; `updated_at` is when anything that is
+    known of it changed last, also by what it builds on. One that is `pinned` makes no room for others in a
+    store with a quota.
     """
 
     id: int

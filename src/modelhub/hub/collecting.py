@@ -9,17 +9,16 @@ from typing import Self
 
 from pydantic import model_validator
 
-from modelhub.errors import InvalidInput
 from modelhub.facts import Collected, Collection, GarbageKind, JobKind, JsonDict
+from modelhub.hub.deleting import delete_blob
+from modelhub.hub.spans import Span, seconds_of
 from modelhub.jobs import Handler, Holds, JobContext, Jobs, Payload
 from modelhub.refs import Digest
 from modelhub.registry import InstanceBook, Registry, StoreKey, Transaction, Unneeded
 from modelhub.store import Inventory, Lying, Store
-from modelhub.store.layout import SNAPSHOTS, blob_path, snapshot_folder
+from modelhub.store.layout import blob_path
 
 log = logging.getLogger(__name__)
-
-Span = float | timedelta
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -45,7 +44,7 @@ class Rules:
         Raises:
             InvalidInput: for what is no time.
         """
-        return cls(forgotten=forgotten, **{name: _seconds(name, span) for name, span in spans.items()})
+        return cls(forgotten=forgotten, **{name: seconds_of(name, span) for name, span in spans.items()})
 
     def dump(self) -> JsonDict:
         """As JSON."""
@@ -69,21 +68,6 @@ class GcPayload(Payload):
     def rules(self) -> Rules:
         """What is garbage."""
         return Rules.of(**self.model_dump())
-
-
-def _seconds(name: str, span: Span) -> float:
-    try:
-        seconds = span.total_seconds() if isinstance(span, timedelta) else float(span)
-        timedelta(seconds=seconds)
-    except (TypeError, ValueError, OverflowError):
-        seconds = -1.0
-    if not seconds >= 0:
-        raise InvalidInput(
-            f"{name}: {span!r:.40} is no time",
-            hint="Give seconds, or datetime.timedelta(hours=1).",
-            field=name,
-        )
-    return seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,15 +224,10 @@ class Collector:
                 return self.store.discard(item.path, older_than=rules.orphans)
 
     def _delete_blob(self, digest: Digest, *, forgotten: bool) -> bool:
-        def confirm() -> bool:
-            with self.registry.begin() as tx:
-                return tx.garbage.confirm(digest, self.place, forgotten=forgotten)
+        def confirm(tx: Transaction) -> bool:
+            return tx.garbage.confirm(digest, self.place, forgotten=forgotten)
 
-        if not self.store.remove(digest, confirm):
-            return False
-        with self.registry.begin() as tx:
-            tx.removals.gone(digest, self.place)
-        return True
+        return delete_blob(self.registry, self.store, self.place, digest, confirm)
 
     def _unknown(self, digest: Digest) -> Callable[[], bool]:
         def confirm() -> bool:
@@ -291,7 +270,7 @@ def _lent(tx: Transaction) -> frozenset[str]:
     found = []
     for repo, commit in tx.garbage.lent():
         vendor, _, name = repo.rpartition("/")
-        found.append(f"{SNAPSHOTS}/{snapshot_folder(vendor, name, commit)}")
+        found.append(Store.snapshot_path(vendor, name, commit))
     return frozenset(found)
 
 

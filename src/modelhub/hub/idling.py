@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from modelhub.errors import InvalidInput, JobNotFound
 from modelhub.facts import JobKind, JobStatus
 from modelhub.hub.scrubbing import ScrubOrder
+from modelhub.hub.spans import Span, seconds_of
 from modelhub.jobs import Jobs
 from modelhub.store import Store
 
@@ -36,18 +37,18 @@ class IdleScrub:
     _last: int | None = None
 
     @classmethod
-    def of(cls, store: Store, jobs: Jobs, rate: int | str, older_than: float | timedelta) -> "IdleScrub":
+    def of(cls, store: Store, jobs: Jobs, rate: int | str, older_than: Span) -> "IdleScrub":
         """As a caller writes it.
 
         Raises:
             InvalidInput: for what is no rate, or no time.
         """
-        order = ScrubOrder.of(rate, None, older_than)
+        order = ScrubOrder.of(rate, None, None)
         if order.rate is None:
             raise InvalidInput(
                 "a scrub in the background needs a rate", hint="Such as 50MB/s.", field="rate"
             )
-        age = older_than if isinstance(older_than, timedelta) else timedelta(seconds=older_than)
+        age = timedelta(seconds=seconds_of("older_than", older_than))
         return cls(store, jobs, order.rate, age)
 
     def offer(self) -> None:

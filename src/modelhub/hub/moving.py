@@ -74,13 +74,11 @@ class Mover:
             StoreUnavailable: it was moved already, or the new place has something else in it.
         """
         self.holds.reap()
+        key = _key(goal, self.ledger)
         with self.registry.read() as tx:
             moved = tx.moves.moved_to(self.ledger.key)
             holders = tx.moves.holders(self.ledger.key)
-            known, folders = (
-                tx.moves.is_known(_key(goal, self.ledger)),
-                tx.moves.snapshots(_key(goal, self.ledger)),
-            )
+            known, folders = tx.moves.is_known(key), tx.moves.snapshots(key)
         if moved is not None:
             raise moved_away(self.ledger.key, moved)
         if holders:

@@ -24,13 +24,13 @@ from modelhub.facts import (
     Removal,
     RepoRecord,
 )
+from modelhub.hub.deleting import delete_blob
 from modelhub.hub.resolve import LOCAL, Resolver
 from modelhub.hub.serving import Serving
 from modelhub.jobs import Holds, JobContext, Jobs
 from modelhub.refs import Digest, ModelRef
 from modelhub.registry import InstanceBook, Registry, StoreKey, Transaction
 from modelhub.store import Store
-from modelhub.store.layout import SNAPSHOTS, snapshot_folder
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class Purger:
         found = []
         for repo, commit in tx.removals.lent(record.id):
             vendor, _, name = repo.rpartition("/")
-            found.append(f"{SNAPSHOTS}/{snapshot_folder(vendor, name, commit)}")
+            found.append(self.store.snapshot_path(vendor, name, commit))
         return [folder for folder in found if (self.store.root / folder).is_dir()]
 
     def _delete(self, removal: Removal, context: JobContext) -> Removal:
@@ -183,15 +183,10 @@ class Purger:
         return removal.without(spared)
 
     def _delete_blob(self, digest: Digest) -> bool:
-        def confirm() -> bool:
-            with self.registry.begin() as tx:
-                return tx.removals.confirm(digest, self.place)
+        def confirm(tx: Transaction) -> bool:
+            return tx.removals.confirm(digest, self.place)
 
-        if not self.store.remove(digest, confirm):
-            return False
-        with self.registry.begin() as tx:
-            tx.removals.gone(digest, self.place)
-        return True
+        return delete_blob(self.registry, self.store, self.place, digest, confirm)
 
     def _finish_others(self, call: Call) -> list[tuple[Job, Outcome]]:
         """End what purges of this store have left that were killed, or failed: how, the newest first."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from modelhub.errors import StoreFull
 from modelhub.facts.base import human_bytes
+from modelhub.hub.deleting import delete_blob
 from modelhub.refs import Digest
-from modelhub.registry import Evictable, Registry, StoreKey
+from modelhub.registry import Evictable, Registry, StoreKey, Transaction
 from modelhub.store import Store
 
 log = logging.getLogger(__name__)
@@ -82,15 +83,10 @@ class Quota:
         log.info("repo_evicted", extra={"model_repo_name": one.name, "bytes": size, "files": len(gone)})
 
     def _delete(self, digest: Digest) -> bool:
-        def confirm() -> bool:
-            with self.registry.begin() as tx:
-                return tx.evictions.confirm(digest, self.place)
+        def confirm(tx: Transaction) -> bool:
+            return tx.evictions.confirm(digest, self.place)
 
-        if not self.store.remove(digest, confirm):
-            return False
-        with self.registry.begin() as tx:
-            tx.removals.gone(digest, self.place)
-        return True
+        return delete_blob(self.registry, self.store, self.place, digest, confirm)
 
     def _full(self, what: str, need: int, stored: int, freed: int) -> StoreFull:
         limit = self.limit or 0

@@ -14,6 +14,7 @@ from modelhub.errors import ArtifactNotFound, IntegrityError, InvalidInput, Stor
 from modelhub.facts import BlobRecord, Call, DamagedBlob, JobKind, JsonDict, Scrub, UnreadBlob
 from modelhub.facts.base import parse_bytes
 from modelhub.hub.repairing import Repairer
+from modelhub.hub.spans import Span, seconds_of
 from modelhub.jobs import Handler, JobContext, Payload
 from modelhub.refs import Digest
 from modelhub.store import Store
@@ -38,7 +39,7 @@ class ScrubOrder:
         cls,
         rate: int | str | None,
         limit: int | str | None,
-        older_than: float | timedelta | None,
+        older_than: Span | None,
         moment: datetime | None = None,
     ) -> "ScrubOrder":
         """As a caller writes it: `rate` and `limit` in bytes or as `100MB/s` and `50GB`, `older_than` in
@@ -47,26 +48,12 @@ class ScrubOrder:
         Raises:
             InvalidInput
         """
-        seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        age = seconds_of("older_than", older_than or 0)
         return cls(
-            _before(moment or datetime.now(UTC), seconds),
+            (moment or datetime.now(UTC)) - timedelta(seconds=age),
             _bytes("rate", rate, "/s"),
             _bytes("limit", limit),
         )
-
-
-def _before(moment: datetime, given: float | None) -> datetime:
-    try:
-        before = moment - timedelta(seconds=given or 0)
-    except (TypeError, ValueError, OverflowError):
-        before = datetime.max.replace(tzinfo=UTC)
-    if before > moment:
-        raise InvalidInput(
-            f"older_than: {given!r:.40} is no time",
-            hint="Give seconds, or datetime.timedelta(days=30).",
-            field="older_than",
-        )
-    return before
 
 
 def _bytes(name: str, given: int | str | None, end: str = "") -> int | None:

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from datetime import timedelta
 
 from modelhub.facts import (
     Collection,
@@ -21,6 +20,7 @@ from modelhub.hub.how import Model, Shown
 from modelhub.hub.idling import IdleScrub
 from modelhub.hub.moving import Mover
 from modelhub.hub.scrubbing import ScrubOrder
+from modelhub.hub.spans import Span, seconds_of
 from modelhub.hub.using import Accountant
 from modelhub.jobs import Jobs, Spare
 from modelhub.progress import reporter
@@ -52,15 +52,16 @@ class StoreKeeping:
         *,
         rate: int | str | None = None,
         limit: int | str | None = None,
-        older_than: float | timedelta | None = None,
+        older_than: Span | None = None,
         timeout: float | None = None,
         progress: Shown = None,
     ) -> Scrub:
-        """Hash what the store has again, whole, what was hashed longest ago first. Opens no socket.
+        """Hash what the store has again, whole, what was hashed longest ago first.
 
         `rate` is how many bytes a second it reads at most (`"100MB/s"`, or a number); `limit` about how
         many bytes in all (`"50GB"`); only blobs are read that were hashed `older_than` ago (seconds, or a
-        `timedelta`). What is damaged is moved aside. A scrub that was stopped is gone on with by the next.
+        `timedelta`). What is damaged is moved aside, and fetched anew; no socket is
+        opened otherwise. A scrub that was stopped is gone on with by the next.
         Two at once are one: the second waits for the first, and has its report.
 
         Raises:
@@ -69,17 +70,16 @@ class StoreKeeping:
         """
         order = ScrubOrder.of(rate, limit, older_than)
         shown = self._progress if progress is None else progress
-        age = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+        age = None if older_than is None else seconds_of("older_than", older_than)
         wanted: JsonDict = {"rate": order.rate, "limit": order.limit, "older_than": age}
         with self._calls.serve(timeout) as call, reporter(shown) as show:
             output = self._jobs.do(JobKind.STORE_SCRUB, call=call, on_progress=show, **wanted)
         return Scrub.model_validate(output)
 
-    def idle_scrub(
-        self, *, rate: int | str = "50MB/s", older_than: float | timedelta = 30 * DAY
-    ) -> Spare:
+    def idle_scrub(self, *, rate: int | str = "50MB/s", older_than: Span = 30 * DAY) -> Spare:
         """For `hub.jobs.work(spare=…)`: while such a worker has nothing to do, it scrubs what was not hashed
-        for `older_than` (seconds, or a `timedelta`), at `rate`, ten minutes or a blob at a time, by one worker at a time.
+        for `older_than` (seconds, or a `timedelta`), at `rate`, ten minutes or a blob at a time, by one
+        worker at a time.
 
         Raises:
             InvalidInput: for a rate or an age that is none.
@@ -104,10 +104,10 @@ class StoreKeeping:
         *,
         dry_run: bool = False,
         forgotten: bool = False,
-        grace: float | timedelta = HOUR,
-        orphans: float | timedelta = DAY,
-        parts: float | timedelta = 7 * DAY,
-        quarantine: float | timedelta = 30 * DAY,
+        grace: Span = HOUR,
+        orphans: Span = DAY,
+        parts: Span = 7 * DAY,
+        quarantine: Span = 30 * DAY,
         timeout: float | None = None,
         progress: Shown = None,
     ) -> Collection:
