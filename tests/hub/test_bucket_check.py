@@ -1,11 +1,10 @@
 """`hub.store.check` of a store in a bucket: objects against rows, and this host's copies."""
 
 import itertools
-import time
 
 import pytest
 
-from modelhub.errors import Cancelled, DeadlineExceeded, StoreUnavailable
+from modelhub.errors import StoreUnavailable
 from modelhub.facts import FaultKind
 from modelhub.refs import Digest
 from modelhub.store.layout import blob_path
@@ -14,6 +13,7 @@ from tests.store.hands import flip
 from tests.store.remote.conftest import login, servers  # noqa: F401
 
 from .conftest import MODEL
+from .hands import end_checks_early
 from .test_s3 import host, road  # noqa: F401
 
 _numbers = itertools.count()
@@ -155,11 +155,5 @@ def test_an_object_that_cannot_be_read_is_told_and_the_rest_is_looked_at(
 
 @pytest.mark.parametrize("deep", [False, True])
 def test_it_ends_at_its_timeout_and_when_it_is_cancelled(hub, weights, deep):
-    def stop(_):
-        raise Cancelled("enough")
-
-    with pytest.raises(Cancelled):
-        hub.store.check(deep=deep, progress=stop)
-    with pytest.raises(DeadlineExceeded):
-        hub.store.check(deep=deep, timeout=0.01, progress=lambda _: time.sleep(0.02))
+    end_checks_early(hub, deep=deep)
     assert hub.store.check(deep=deep).ok

@@ -1,6 +1,7 @@
 """`hub.jobs`: the verbs of long work, submitted."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -98,40 +99,36 @@ def slow_fetch(monkeypatch):
     return started, go, count
 
 
-def test_a_submitted_pull_and_a_direct_one_fetch_once(hub, slow_fetch):
-    started, go, count = slow_fetch
+def submitted_and_called(hub, slow_fetch):
+    """A submitted pull whose fetch has started, and a call for the same in a thread of its own."""
+    started, _, _ = slow_fetch
     hub.sync(MODEL)
     job = hub.jobs.submit("pull", model=MODEL, variant="q4_0")
     assert started.wait(PATIENCE)
-    seen = []
-    caller = threading.Thread(
-        target=lambda: seen.append(hub.pull(MODEL, variant="q4_0", timeout=PATIENCE))
-    )
-    caller.start()
+    pool = ThreadPoolExecutor(1)
+    call = pool.submit(hub.pull, MODEL, variant="q4_0", timeout=PATIENCE)
+    pool.shutdown(wait=False)
+    return job, call
+
+
+def test_a_submitted_pull_and_a_direct_one_fetch_once(hub, slow_fetch):
+    _, go, count = slow_fetch
+    job, call = submitted_and_called(hub, slow_fetch)
     assert hub.jobs.submit("pull", model=MODEL, variant="q4_0").id == job.id
     go.set()
-    caller.join(PATIENCE)
-    assert hub.jobs.wait(job.id, timeout=PATIENCE).output["path"] == str(seen[0].path)
+    assert hub.jobs.wait(job.id, timeout=PATIENCE).output["path"] == str(call.result(PATIENCE).path)
     assert len(count) == 1
 
 
 def test_cancelling_a_pull_stops_its_fetch_and_a_call_for_the_same_goes_on(hub, slow_fetch):
-    started, go, count = slow_fetch
-    hub.sync(MODEL)
-    job = hub.jobs.submit("pull", model=MODEL, variant="q4_0")
-    assert started.wait(PATIENCE)
-    seen = []
-    caller = threading.Thread(
-        target=lambda: seen.append(hub.pull(MODEL, variant="q4_0", timeout=PATIENCE))
-    )
-    caller.start()
+    _, go, count = slow_fetch
+    job, call = submitted_and_called(hub, slow_fetch)
     hub.jobs.cancel(job.id)
     with pytest.raises(Cancelled):
         hub.jobs.wait(job.id, timeout=PATIENCE)
     assert hub.jobs.get(count[0]).status is JobStatus.CANCELLED
     go.set()
-    caller.join(PATIENCE)
-    assert seen[0].path.is_dir()
+    assert call.result(PATIENCE).path.is_dir()
     assert len(set(count)) == 2
 
 

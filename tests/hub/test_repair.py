@@ -10,12 +10,12 @@ from sqlalchemy import text
 
 from modelhub.errors import IntegrityError, InvalidInput, Offline
 from modelhub.store.blocks import BLOCK
-from modelhub.store.fsops import FsOps
 from modelhub.store.testing import pattern
 from tests.store.hands import flip, names
 from tests.zoo.repos import chat_answers
 
 from .conftest import MODEL
+from .hands import still
 
 CARD = "README.md"
 Q8 = "zoo-chat-q8_0.gguf"
@@ -149,22 +149,6 @@ def test_metadata_that_is_damaged_is_fetched_by_the_sync(hub, make_hub, server, 
     server.reset_counts()
     assert hub.recipes.match(MODEL) == ()
     assert server.bytes_sent(CARD) > 0
-
-
-def still(monkeypatch, path):
-    """A disk that loses bits of this file, and moves no time."""
-    old = os.lstat(path)
-
-    def fstat(ops, fd):
-        look = os.fstat(fd)
-        return old if look.st_ino == old.st_ino else look
-
-    def lstat(ops, name, *, dir_fd=None):
-        look = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-        return old if look.st_ino == old.st_ino else look
-
-    monkeypatch.setattr(FsOps, "fstat", fstat)
-    monkeypatch.setattr(FsOps, "lstat", lstat)
 
 
 def test_levels_say_how_much_is_read(make_hub, server, pulled, monkeypatch):

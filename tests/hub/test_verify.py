@@ -1,7 +1,6 @@
 """Verify: every byte that is here is read again, and what is wrong is out of the way."""
 
 import logging
-import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,10 @@ from modelhub.errors import (
     VariantNotFound,
 )
 from modelhub.facts import Verification
-from modelhub.store.fsops import FsOps
 from tests.store.hands import flip, names
 
 from .conftest import MODEL
+from .hands import still
 
 CARD = "README.md"
 Q4, Q8 = "zoo-chat-q4_0.gguf", "zoo-chat-q8_0.gguf"
@@ -115,18 +114,7 @@ def test_damage_through_a_snapshot_is_found_and_taken_out_of_every_snapshot(
 def test_what_no_proof_shows_is_found(hub, pulled, monkeypatch):
     """A disk that loses a bit moves no time: pull believes its proof, verify reads."""
     path = blob(hub, hub.verify(MODEL), Q8)
-    old = os.lstat(path)
-
-    def fstat(ops, fd):
-        look = os.fstat(fd)
-        return old if look.st_ino == old.st_ino else look
-
-    def lstat(ops, name, *, dir_fd=None):
-        look = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
-        return old if look.st_ino == old.st_ino else look
-
-    monkeypatch.setattr(FsOps, "fstat", fstat)
-    monkeypatch.setattr(FsOps, "lstat", lstat)
+    still(monkeypatch, path)
     flip(path)
     assert hub.pull(f"{MODEL}:q8_0").fetched_bytes == 0
     assert states(hub.verify(MODEL))[Q8] == "damaged"
