@@ -19,7 +19,7 @@ def adopt_hf_cache(
     ] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Take what is in huggingface_hub's cache into the store; exits 1 when a file was rejected."""
+    """Take huggingface_hub's cache into the store. Exits 1 when a file was rejected."""
     way = known_mode(mode)
     with common.hub() as hub:
         done = hub.adopt_hf_cache(path, mode=way)
@@ -34,7 +34,7 @@ def export_hf_cache(
     variant: VariantName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put a model into a cache of huggingface_hub, for programs that read only that."""
+    """Put a model into a cache of huggingface_hub. It is for programs that read only that."""
     with common.hub() as hub:
         done = hub.export_hf_cache(model, path, variant=variant)
     render.fact(done, as_json=as_json)

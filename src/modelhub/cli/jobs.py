@@ -23,7 +23,7 @@ jobs = typer.Typer(help="Long work: what runs, what waits, what has ended.", ric
 
 Number = Annotated[int, typer.Argument(metavar="JOB", help="A job by its number.")]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="So many at most.")]
-Status = Annotated[JobStatus | None, typer.Option(help="Only those.")]
+Status = Annotated[JobStatus | None, typer.Option(help="Only jobs of this status.")]
 Timeout = Annotated[float | None, typer.Option(help="Seconds; ends only the waiting.")]
 
 LOOK_SECONDS = 0.2
@@ -79,7 +79,7 @@ def wait(job: Number, timeout: Timeout = None, as_json: AsJson = False) -> None:
 
 @jobs.command()
 def watch(job: Number, timeout: Timeout = None, as_json: AsJson = False) -> None:
-    """Print a job each time that it changes, until it has ended; exits as wait does."""
+    """Print a job each time that it changes, until it has ended. Exits as wait does."""
     with common.hub(workers=0) as hub:
         for state in hub.jobs.watch(job, timeout=timeout):
             typer.echo(json.dumps(state.model_dump()) if as_json else str(state))
@@ -110,10 +110,10 @@ def worker(
     ] = False,
     scrub_rate: Annotated[str, typer.Option(help="Read at most so much a second.")] = "50MB/s",
     scrub_older_than: Annotated[
-        float, typer.Option(min=0, help="Only what was hashed so many days ago.")
+        float, typer.Option(min=0, help="Only what was not hashed for so many days.")
     ] = 30.0,
 ) -> None:
-    """Do jobs that were handed in, until SIGTERM or Ctrl-C: then it lets go of what it does, for others. A
+    """Do jobs that were handed in, until SIGTERM or Ctrl-C. Then it lets go of what it does, for others; a
     second signal ends it at once.
     """
     chosen = [kind for given in kinds or () for kind in given.split(",") if kind]

@@ -16,7 +16,7 @@ def du(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """How much the store holds, by repository and component, and what sharing saves."""
+    """How much the store holds, by repository and component. Tells what sharing saves, too."""
     with common.hub() as hub:
         render.fact(hub.store.usage(model), as_json=as_json)
 
@@ -48,7 +48,7 @@ def gc(
     ] = 1.0,
     as_json: AsJson = False,
 ) -> None:
-    """Delete what no repository, loaded model or running job needs."""
+    """Delete what no repository, model or running job needs."""
     with common.hub() as hub:
         done = hub.store.gc(dry_run=dry_run, forgotten=forgotten, grace=grace * _HOUR)
     render.fact(done, as_json=as_json)

@@ -19,12 +19,12 @@ def scrub(
     ] = None,
     limit: Annotated[str | None, typer.Option(help="Stop after about so much, such as 50GB.")] = None,
     older_than: Annotated[
-        float | None, typer.Option(min=0, help="Only what was hashed so many days ago.")
+        float | None, typer.Option(min=0, help="Only what was not hashed for so many days.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hash what the store has again, what was hashed longest ago first; exits 1 when something is damaged
-    or cannot be read.
+    """Hash again what the store has, the longest unread first. Exits 1 when something is damaged and
+    cannot be repaired, or cannot be read.
     """
     age = None if older_than is None else older_than * _DAY
     with common.hub() as hub:
@@ -42,7 +42,7 @@ def check(
     deep: Annotated[bool, typer.Option("--deep", help="Hash every blob, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the store's folder with the database; exits 1 when something is wrong and left so."""
+    """Compare the store with the database. Exits 1 when something is wrong and left so."""
     with common.hub() as hub:
         found = hub.store.check(repair=repair, deep=deep)
     render.fact(found, as_json=as_json)
@@ -59,7 +59,7 @@ def move(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would come, and how.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring all that the store has to another place; run again after a stop, it goes on."""
+    """Bring all that the store has to another place. Run again after a stop, it goes on."""
     with common.hub() as hub:
         moved = hub.store.move(place, delete_old=delete_old, dry_run=dry_run)
     render.fact(moved, as_json=as_json)

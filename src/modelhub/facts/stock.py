@@ -78,7 +78,7 @@ class StoreCheck(SummedFact):
         if self.quarantine:
             held = f"{self.quarantine:,} damaged files ({human_bytes(self.quarantine_bytes)})"
             lines.append(
-                f"quarantine: {held}; gc() deletes what is thirty days old, gc(quarantine=0) all of it"
+                f"quarantine: {held}; modelhub gc deletes what is thirty days old, hub.store.gc(quarantine=0) all"
             )
         rows = [(one.kind, one.path, one.reason, one.done or "") for one in self.faults]
         faults = [table(("", "where", "why", "done"), rows)] if rows else []

@@ -62,8 +62,8 @@ class Hub(Upkeep):
     Keeps what it knows in a database and the bytes in a store, both in the user's data folder
     unless told otherwise. Safe to share between threads; close it, or use it in a `with` block.
 
-    Parameters are those of `Settings`; each can also come from the environment
-    (docs/reference/settings.md). `progress` shows long work: `None` on a terminal or in a
+    Parameters are the commonest of `Settings`, or one `Settings` with any of them; each can also come from
+    the environment (docs/reference/settings.md). `progress` shows long work: `None` on a terminal or in a
     notebook only, `True` always, `False` never, or a function that gets each `Progress`.
 
     Raises:
