@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from modelhub.facts import BlobRecord, BlobState, Proof
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey, artifact_ids, store_id
+from modelhub.registry.artifacts import StoreKey, artifact_ids, is_store, store_id
 from modelhub.registry.registry import Registry
 from modelhub.registry.statements import batches, insert, now
 from modelhub.registry.tables import ArtifactLocationRow, ArtifactProofRow, ArtifactRow, StoreRow
@@ -93,7 +93,7 @@ class StoreLedger:
             .join(ArtifactRow, ArtifactLocationRow.artifact_id == ArtifactRow.id)
             .join(StoreRow, ArtifactLocationRow.store_id == StoreRow.id)
             .outerjoin(ArtifactProofRow, mine)
-            .where(StoreRow.uri == self.key.uri, StoreRow.host == self.key.host)
+            .where(is_store(self.key))
         )
 
     def _record(self, session: Session, home: int, records: Mapping[Digest, BlobRecord]) -> None:

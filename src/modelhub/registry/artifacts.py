@@ -3,18 +3,36 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from modelhub.errors import FileNotInRepository, StoreUnavailable
 from modelhub.refs import Digest
 from modelhub.registry.statements import batches, insert
-from modelhub.registry.tables import ArtifactRow, ComponentFileRow, ComponentRow, RepoFileRow, StoreRow
+from modelhub.registry.tables import (
+    ArtifactLocationRow,
+    ArtifactRow,
+    ComponentFileRow,
+    ComponentRow,
+    RepoFileRow,
+    StoreRow,
+)
 from modelhub.registry.types import check_indexable
 
-__all__ = ["StoreKey", "artifact_ids", "known_artifacts", "link_files", "moved_away", "store_id"]
+__all__ = [
+    "StoreKey",
+    "artifact_ids",
+    "is_store",
+    "known_artifacts",
+    "last_used",
+    "link_files",
+    "moved_away",
+    "store_id",
+    "store_ids",
+]
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\b")
 _ORIGIN = ("model_repo_id", "filename", "path", "format", "precision", "part_id")
@@ -33,6 +51,21 @@ class StoreKey:
 
     def __post_init__(self) -> None:
         check_indexable(self.uri, "store")
+
+
+def is_store(key: StoreKey) -> ColumnElement[bool]:
+    """That a row of `store` is this store's."""
+    return and_(StoreRow.uri == key.uri, StoreRow.host == key.host)
+
+
+def store_ids(key: StoreKey) -> Select[int]:
+    """The number of this store's row; nothing where it has none."""
+    return select(StoreRow.id).where(is_store(key))
+
+
+def last_used() -> ColumnElement[datetime]:
+    """When the bytes of a location were used last."""
+    return func.coalesce(ArtifactLocationRow.last_accessed_at, ArtifactLocationRow.created_at)
 
 
 def artifact_ids(session: Session, sizes: Mapping[Digest, int]) -> dict[Digest, int]:
@@ -79,7 +112,7 @@ def store_id(session: Session, key: StoreKey) -> int:
     # Locked, so that a move in the same moment either sees what is done, or is seen.
     mine = (
         select(StoreRow.id, StoreRow.moved_to)
-        .where(StoreRow.uri == key.uri, StoreRow.host == key.host)
+        .where(is_store(key))
         .with_for_update(key_share=True, read=True)
     )
     found = session.execute(mine).first()

@@ -4,14 +4,14 @@ from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Select, delete, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey, store_id
+from modelhub.registry.artifacts import StoreKey, store_id, store_ids
 from modelhub.registry.registry import Registry
 from modelhub.registry.statements import batches, insert, now
-from modelhub.registry.tables import FetchClaimRow, StoreRow
+from modelhub.registry.tables import FetchClaimRow
 
 __all__ = ["FetchClaim", "FetchClaims"]
 
@@ -84,7 +84,7 @@ class FetchClaims:
         columns = (FetchClaimRow.sha256, FetchClaimRow.owner, FetchClaimRow.host)
         with self._registry.read() as tx:
             over = FetchClaimRow.expires_at <= now(tx.session)
-            rows = select(*columns, over).where(FetchClaimRow.store_id.in_(self._home()))
+            rows = select(*columns, over).where(FetchClaimRow.store_id.in_(store_ids(self._place)))
             found = tx.session.execute(rows.order_by(FetchClaimRow.sha256)).all()
         return tuple(
             FetchClaim(Digest(sha), owner, host, bool(late)) for sha, owner, host, late in found
@@ -95,22 +95,17 @@ class FetchClaims:
         with self._registry.begin() as tx:
             over = FetchClaimRow.expires_at <= now(tx.session)
             gone = delete(FetchClaimRow).where(
-                FetchClaimRow.store_id.in_(self._home()),
+                FetchClaimRow.store_id.in_(store_ids(self._place)),
                 or_(over, FetchClaimRow.owner.in_(sorted(dead))),
             )
             tx.session.execute(gone.execution_options(synchronize_session=False))
-
-    def _home(self) -> Select[int]:
-        return select(StoreRow.id).where(
-            StoreRow.uri == self._place.uri, StoreRow.host == self._place.host
-        )
 
     def owners(self, digests: Iterable[Digest]) -> dict[Digest, tuple[str, str]]:
         """Who has claimed each, and on which host; a claim that is over has nobody."""
         found: dict[Digest, tuple[str, str]] = {}
         with self._registry.read() as tx:
             moment = now(tx.session)
-            home = self._home()
+            home = store_ids(self._place)
             for batch in batches(sorted(set(digests))):
                 rows = select(FetchClaimRow.sha256, FetchClaimRow.owner, FetchClaimRow.host).where(
                     FetchClaimRow.store_id.in_(home),

@@ -7,11 +7,11 @@ short, the next collection of garbage takes it back, since some repository still
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.artifacts import StoreKey, last_used, store_ids
 from modelhub.registry.needs import held, leased
 from modelhub.registry.statements import batches, close_snapshots, now
 from modelhub.registry.tables import (
@@ -22,7 +22,6 @@ from modelhub.registry.tables import (
     RevisionRow,
     SnapshotFileRow,
     SnapshotRow,
-    StoreRow,
 )
 
 __all__ = ["Evictable", "Evictions"]
@@ -48,7 +47,6 @@ class Evictions:
 
     def candidates(self, store: StoreKey) -> tuple[Evictable, ...]:
         """Those that nobody holds and that are not pinned, the least recently used first."""
-        used = func.coalesce(ArtifactLocationRow.last_accessed_at, ArtifactLocationRow.created_at)
         rows = (
             _linked(
                 select(
@@ -56,7 +54,7 @@ class Evictions:
                     RepoRow.model_repo_name,
                     ArtifactRow.hash_sha256,
                     ArtifactLocationRow.size_bytes,
-                    used,
+                    last_used(),
                 )
             )
             .where(*_here(store), RepoRow.pinned.is_(False), ~held(now(self._session)))
@@ -101,7 +99,7 @@ class Evictions:
             return (), ()
         ids = select(RevisionRow.id).where(RevisionRow.model_repo_id == repo)
         gone = delete(SnapshotRow).where(
-            SnapshotRow.store_id.in_(_home(store)), SnapshotRow.revision_id.in_(ids)
+            SnapshotRow.store_id.in_(store_ids(store)), SnapshotRow.revision_id.in_(ids)
         )
         quick = {"synchronize_session": False}
         folders = self._session.scalars(
@@ -113,7 +111,7 @@ class Evictions:
             self._session.execute(locked.order_by(ArtifactRow.hash_sha256).with_for_update()).all()
             free = select(ArtifactRow.id).where(ArtifactRow.id.in_(batch), ~self._bound())
             marking = update(ArtifactLocationRow).where(
-                ArtifactLocationRow.store_id.in_(_home(store)),
+                ArtifactLocationRow.store_id.in_(store_ids(store)),
                 ArtifactLocationRow.state == "present",
                 ArtifactLocationRow.artifact_id.in_(free),
             )
@@ -128,7 +126,7 @@ class Evictions:
             .join(ArtifactRow, ArtifactLocationRow.artifact_id == ArtifactRow.id)
             .where(
                 ArtifactRow.hash_sha256 == digest,
-                ArtifactLocationRow.store_id.in_(_home(store)),
+                ArtifactLocationRow.store_id.in_(store_ids(store)),
                 ArtifactLocationRow.state == "deleting",
                 ~self._bound(),
             )
@@ -145,14 +143,10 @@ def _made() -> ColumnElement[bool]:
     return exists().where(ComponentFileRow.artifact_id == ArtifactRow.id).correlate(ArtifactRow)
 
 
-def _home(store: StoreKey) -> Select[int]:
-    return select(StoreRow.id).where(StoreRow.uri == store.uri, StoreRow.host == store.host)
-
-
 def _here(store: StoreKey) -> tuple[ColumnElement[bool], ...]:
     """A large file that is there, in a snapshot of the same store."""
     return (
-        ArtifactLocationRow.store_id.in_(_home(store)),
+        ArtifactLocationRow.store_id.in_(store_ids(store)),
         ArtifactLocationRow.state == "present",
         ArtifactLocationRow.size_bytes >= LEAST,
         SnapshotRow.store_id == ArtifactLocationRow.store_id,

@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from modelhub.facts import JobKind, JobStatus, Spared
+from modelhub.facts import Spared
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey
-from modelhub.registry.job_states import dead
+from modelhub.registry.artifacts import StoreKey, last_used, store_ids
+from modelhub.registry.job_states import BRINGING, at_work
 from modelhub.registry.needs import living, needed
 from modelhub.registry.statements import batches, close_snapshots, now, steady
 from modelhub.registry.tables import (
@@ -41,13 +41,11 @@ from modelhub.registry.tables import (
     RepoRow,
     RevisionRow,
     SnapshotRow,
-    StoreRow,
 )
 
 __all__ = ["Garbage", "Unneeded"]
 
 _LEFT = ("present", "missing", "quarantined", "unverified", "partial")
-_BRINGING = [JobKind.ARTIFACT_DOWNLOAD.value, JobKind.REPO_SYNC.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class Garbage:
                 ArtifactLocationRow.size_bytes,
                 ArtifactLocationRow.state,
                 ArtifactRow.path,
-                _used(),
+                last_used(),
             )
             .join(ArtifactRow, ArtifactLocationRow.artifact_id == ArtifactRow.id)
             .where(
@@ -254,14 +252,10 @@ class Garbage:
 
     def _idle(self, moment: datetime, grace: timedelta) -> ColumnElement[bool]:
         """Not used for so long, and not since a job began that may be bringing it here."""
-        running = select(func.min(JobRow.started_at)).where(
-            JobRow.status == JobStatus.RUNNING.value,
-            JobRow.kind.in_(_BRINGING),
-            ~dead(steady(self._session)),
-        )
+        running = select(func.min(JobRow.started_at)).where(at_work(BRINGING, steady(self._session)))
         first = self._session.scalar(running)
         until = min(moment - grace, first) if first else moment - grace
-        return ArtifactLocationRow.state.in_(_LEFT) & (_used() < until)
+        return ArtifactLocationRow.state.in_(_LEFT) & (last_used() < until)
 
     def _droppable(self, store: StoreKey) -> tuple[ColumnElement[bool], ...]:
         moment = now(self._session)
@@ -274,15 +268,7 @@ class Garbage:
 
 
 def _home(store: StoreKey) -> ScalarSelect[Any]:
-    return (
-        select(StoreRow.id)
-        .where(StoreRow.uri == store.uri, StoreRow.host == store.host)
-        .scalar_subquery()
-    )
-
-
-def _used() -> ColumnElement[datetime]:
-    return func.coalesce(ArtifactLocationRow.last_accessed_at, ArtifactLocationRow.created_at)
+    return store_ids(store).scalar_subquery()
 
 
 def _listed(digests: Iterable[Digest]) -> Any:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from modelhub.facts import JobKind, JobStatus
-from modelhub.registry.job_states import dead
+from modelhub.facts import JobKind
+from modelhub.registry.job_states import BRINGING, at_work
 from modelhub.registry.statements import batches, now, steady
 from modelhub.registry.tables import (
     ComponentFileRow,
@@ -61,10 +61,7 @@ def _loaded(session: Session, repo: RepoRow) -> Iterator[str]:
 
 def _working(session: Session, repo: RepoRow) -> Iterator[str]:
     """Fetches of it, and every sync: which bytes a sync has stored is known only when it ends."""
-    kinds = [JobKind.ARTIFACT_DOWNLOAD.value, JobKind.REPO_SYNC.value]
-    found = select(JobRow).where(
-        JobRow.status == JobStatus.RUNNING, JobRow.kind.in_(kinds), ~dead(steady(session))
-    )
+    found = select(JobRow).where(at_work(BRINGING, steady(session)))
     for row in session.scalars(found.order_by(JobRow.id)):
         if row.kind == JobKind.REPO_SYNC:
             yield f"job {row.id} reads {row.input.get('ref')}"

@@ -1,12 +1,13 @@
 """What the state of a job's row means, as conditions, and the row as a fact."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, bindparam, or_, select
 from sqlalchemy.orm import aliased
 
 from modelhub.errors import Cancelled, JobFailed
-from modelhub.facts import Job, JobStatus, JsonDict
+from modelhub.facts import Job, JobKind, JobStatus, JsonDict
 from modelhub.registry.tables import JobRow
 
 MAX_ATTEMPTS = 5
@@ -18,6 +19,10 @@ MAX_DEATHS = 3
 LONGEST_LEASE = timedelta(hours=2)
 LONGEST_PAUSE = timedelta(minutes=10)
 """What is further away than this was written by a clock that has been set back since, or started anew."""
+
+
+BRINGING = (JobKind.REPO_SYNC.value, JobKind.ARTIFACT_DOWNLOAD.value)
+"""Jobs that bring bytes; into which store, their rows do not say."""
 
 
 def unfinished() -> ColumnElement[bool]:
@@ -42,6 +47,11 @@ def dead(moment: datetime) -> ColumnElement[bool]:
     """Its worker let the lease run out."""
     over = or_(JobRow.lease_until < moment, JobRow.lease_until > moment + LONGEST_LEASE)
     return and_(JobRow.status == JobStatus.RUNNING, over)
+
+
+def at_work(kinds: Iterable[str], moment: datetime) -> ColumnElement[bool]:
+    """It is of one of these kinds, and somebody works at it."""
+    return and_(JobRow.status == JobStatus.RUNNING, JobRow.kind.in_(tuple(kinds)), ~dead(moment))
 
 
 def hopeless() -> ColumnElement[bool]:

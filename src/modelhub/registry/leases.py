@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from modelhub.errors import RepositoryNotFound
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey, known_artifacts, store_id
+from modelhub.registry.artifacts import StoreKey, is_store, known_artifacts, store_id
 from modelhub.registry.statements import batches, insert, now
 from modelhub.registry.tables import (
     ArtifactLocationRow,
@@ -164,8 +164,7 @@ class Leases:
             .join(LeaseRow, LeaseArtifactRow.lease_id == LeaseRow.id)
             .join(StoreRow, LeaseRow.store_id == StoreRow.id)
             .where(
-                StoreRow.uri == store.uri,
-                StoreRow.host == store.host,
+                is_store(store),
                 LeaseRow.expires_at >= now(self._session),
             )
         )

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from sqlalchemy import ColumnElement, Executable, delete, func, select, true, update
+from sqlalchemy import Executable, delete, func, select, true, update
 from sqlalchemy.orm import Session
 
 from modelhub.facts import JobKind, JobStatus
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey, store_id
-from modelhub.registry.job_states import dead
+from modelhub.registry.artifacts import StoreKey, is_store, store_id, store_ids
+from modelhub.registry.job_states import BRINGING, at_work
 from modelhub.registry.statements import batches, close_jobs, now, steady
 from modelhub.registry.tables import (
     ArtifactLocationRow,
@@ -24,7 +24,6 @@ from modelhub.registry.tables import (
 
 __all__ = ["Moves"]
 
-_SYNCS = (JobKind.REPO_SYNC.value, JobKind.ARTIFACT_DOWNLOAD.value)
 _UPKEEP = (JobKind.REPO_PURGE.value, JobKind.STORE_GC.value, JobKind.STORE_SCRUB.value)
 
 Links = Mapping[str, Mapping[str, str]]
@@ -39,7 +38,7 @@ class Moves:
 
     def moved_to(self, store: StoreKey) -> str | None:
         """Where the store is now, if it is not here any more."""
-        return self._session.scalar(select(StoreRow.moved_to).where(*_is(store)))
+        return self._session.scalar(select(StoreRow.moved_to).where(is_store(store)))
 
     def left(self, store: StoreKey, host: str) -> tuple[StoreKey, ...]:
         """The places that this store was moved from: those of all hosts, and those that `host` sees alone.
@@ -53,17 +52,17 @@ class Moves:
 
     def is_known(self, store: StoreKey) -> bool:
         """Whether this database has ever used the place."""
-        return self._session.scalar(select(StoreRow.id).where(*_is(store))) is not None
+        return self._session.scalar(store_ids(store)) is not None
 
     def snapshots(self, store: StoreKey) -> int:
         """How many folders it has."""
-        mine = select(StoreRow.id).where(*_is(store))
+        mine = store_ids(store)
         counted = select(func.count()).where(SnapshotRow.store_id.in_(mine))
         return self._session.scalar(counted) or 0
 
     def begin(self, goal: StoreKey) -> None:
         """Let the place be written: made known, and no longer one that others left."""
-        self._session.execute(update(StoreRow).where(*_is(goal)).values(moved_to=None))
+        self._session.execute(update(StoreRow).where(is_store(goal)).values(moved_to=None))
         store_id(self._session, goal)
 
     def holders(self, store: StoreKey) -> tuple[str, ...]:
@@ -74,7 +73,7 @@ class Moves:
         found = (
             select(LeaseRow.owner, LeaseRow.purpose)
             .join(StoreRow, LeaseRow.store_id == StoreRow.id)
-            .where(*_is(store), LeaseRow.expires_at >= now(self._session))
+            .where(is_store(store), LeaseRow.expires_at >= now(self._session))
             .distinct()
             .order_by(LeaseRow.owner, LeaseRow.purpose)
         )
@@ -84,7 +83,7 @@ class Moves:
         found = (
             select(FetchClaimRow.owner)
             .join(StoreRow, FetchClaimRow.store_id == StoreRow.id)
-            .where(*_is(store), FetchClaimRow.expires_at > now(self._session))
+            .where(is_store(store), FetchClaimRow.expires_at > now(self._session))
             .distinct()
             .order_by(FetchClaimRow.owner)
         )
@@ -92,13 +91,9 @@ class Moves:
 
     def _jobs(self, store: StoreKey) -> Iterator[str]:
         """Which store a sync or a fetch fills, its row does not say: each counts."""
-        found = select(JobRow).where(
-            JobRow.status == JobStatus.RUNNING,
-            JobRow.kind.in_((*_SYNCS, *_UPKEEP)),
-            ~dead(steady(self._session)),
-        )
+        found = select(JobRow).where(at_work((*BRINGING, *_UPKEEP), steady(self._session)))
         for row in self._session.scalars(found.order_by(JobRow.id)):
-            if row.kind in _SYNCS or row.input.get("store") == store.uri:
+            if row.kind in BRINGING or row.input.get("store") == store.uri:
                 yield f"job {row.id} is running: {row.kind}"
 
     def close(self, old: StoreKey, new: StoreKey) -> None:
@@ -113,7 +108,7 @@ class Moves:
             select(ArtifactRow.hash_sha256)
             .join(ArtifactLocationRow, ArtifactLocationRow.artifact_id == ArtifactRow.id)
             .join(StoreRow, ArtifactLocationRow.store_id == StoreRow.id)
-            .where(*_is(store), ArtifactLocationRow.state == "present")
+            .where(is_store(store), ArtifactLocationRow.state == "present")
         )
         return frozenset(map(Digest, self._session.scalars(found)))
 
@@ -175,7 +170,3 @@ class Moves:
 
     def _run(self, statement: Executable) -> None:
         self._session.execute(statement.execution_options(synchronize_session=False))
-
-
-def _is(store: StoreKey) -> tuple[ColumnElement[bool], ...]:
-    return (StoreRow.uri == store.uri, StoreRow.host == store.host)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from modelhub.errors import InUse, RepositoryNotFound
 from modelhub.facts import KeptFile, Removal, StoredFile
 from modelhub.refs import Digest
-from modelhub.registry.artifacts import StoreKey, store_id
+from modelhub.registry.artifacts import StoreKey, is_store, store_id
 from modelhub.registry.events import Events
 from modelhub.registry.holders import holders
 from modelhub.registry.statements import batches, close_jobs
@@ -110,8 +110,7 @@ class Removals:
             .join(ArtifactLocationRow, ArtifactLocationRow.artifact_id == ArtifactRow.id)
             .join(StoreRow, ArtifactLocationRow.store_id == StoreRow.id)
             .where(
-                StoreRow.uri == store.uri,
-                StoreRow.host == store.host,
+                is_store(store),
                 ArtifactLocationRow.state == _DELETING,
             )
             .order_by(ArtifactRow.hash_sha256)
@@ -145,7 +144,7 @@ class Removals:
         mine = (
             select(SnapshotRow.id)
             .join(StoreRow, SnapshotRow.store_id == StoreRow.id)
-            .where(StoreRow.uri == store.uri, StoreRow.host == store.host, SnapshotRow.path == path)
+            .where(is_store(store), SnapshotRow.path == path)
         )
         return self._session.scalars(mine.limit(1)).first() is not None
 
@@ -197,7 +196,7 @@ class Removals:
             )
             .join(RevisionRow, SnapshotRow.revision_id == RevisionRow.id)
             .join(StoreRow, SnapshotRow.store_id == StoreRow.id)
-            .where(StoreRow.uri == store.uri, StoreRow.host == store.host)
+            .where(is_store(store))
             .group_by(SnapshotRow.path)
             .order_by(SnapshotRow.path)
         )

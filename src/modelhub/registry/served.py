@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from modelhub.facts import Fact
 from modelhub.refs import Digest, RepoPath
-from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.artifacts import StoreKey, is_store
 from modelhub.registry.tables import (
     ArtifactRow,
     RepoFileRow,
@@ -82,8 +82,7 @@ class Served:
             .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
             .where(
                 ArtifactRow.hash_sha256 == digest,
-                StoreRow.uri == store.uri,
-                StoreRow.host == store.host,
+                is_store(store),
                 SnapshotFileRow.link_mode == "hardlink",
             )
             .order_by(RepoRow.model_repo_name, RevisionRow.commit_hash, SnapshotFileRow.path)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from modelhub.errors import RevisionNotFound
 from modelhub.facts import Fact, SnapshotFile
 from modelhub.refs import Digest, RepoPath
-from modelhub.registry.artifacts import StoreKey, artifact_ids, store_id
+from modelhub.registry.artifacts import StoreKey, artifact_ids, is_store, store_id
 from modelhub.registry.statements import batches, insert
 from modelhub.registry.tables import (
     ArtifactRow,
@@ -78,8 +78,7 @@ class Snapshots:
             .where(
                 RevisionRow.model_repo_id == record_id,
                 RevisionRow.commit_hash == commit,
-                StoreRow.uri == store.uri,
-                StoreRow.host == store.host,
+                is_store(store),
             )
         )
         row = self._session.execute(found).first()
@@ -95,7 +94,7 @@ class Snapshots:
             .join(RevisionRow, SnapshotRow.revision_id == RevisionRow.id)
             .join(RepoRow, RevisionRow.model_repo_id == RepoRow.id)
             .join(StoreRow, SnapshotRow.store_id == StoreRow.id)
-            .where(StoreRow.uri == store.uri, StoreRow.host == store.host)
+            .where(is_store(store))
             .order_by(SnapshotRow.path)
         )
         return tuple(

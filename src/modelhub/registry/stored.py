@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, func, select, union
 from sqlalchemy.orm import Session
 
-from modelhub.registry.artifacts import StoreKey
+from modelhub.registry.artifacts import StoreKey, last_used, store_ids
 from modelhub.registry.tables import (
     ArtifactLocationRow,
     ArtifactRow,
@@ -19,7 +19,6 @@ from modelhub.registry.tables import (
     RevisionRow,
     SnapshotFileRow,
     SnapshotRow,
-    StoreRow,
     VariantRow,
 )
 
@@ -56,7 +55,7 @@ class Stored:
         copied = (
             select(func.coalesce(func.sum(SnapshotFileRow.size_bytes), 0))
             .join(SnapshotRow, SnapshotFileRow.snapshot_id == SnapshotRow.id)
-            .where(SnapshotRow.store_id.in_(_home(store)), SnapshotFileRow.link_mode == "copy")
+            .where(SnapshotRow.store_id.in_(store_ids(store)), SnapshotFileRow.link_mode == "copy")
         )
         return int(self._session.scalar(copied) or 0)
 
@@ -93,8 +92,7 @@ class Stored:
 
     def last_used(self, store: StoreKey) -> dict[int, datetime]:
         """When each artifact was used last."""
-        used = func.coalesce(ArtifactLocationRow.last_accessed_at, ArtifactLocationRow.created_at)
-        rows = select(ArtifactLocationRow.artifact_id, used).where(*_here(store))
+        rows = select(ArtifactLocationRow.artifact_id, last_used()).where(*_here(store))
         return {int(row[0]): row[1] for row in self._session.execute(rows)}
 
     def _parts(self, what: tuple[Any, ...], store: StoreKey) -> Iterator[Rows]:
@@ -115,12 +113,8 @@ class Stored:
             yield Has(*row)
 
 
-def _home(store: StoreKey) -> Select[int]:
-    return select(StoreRow.id).where(StoreRow.uri == store.uri, StoreRow.host == store.host)
-
-
 def _here(store: StoreKey) -> tuple[ColumnElement[bool], ...]:
-    return (ArtifactLocationRow.store_id.in_(_home(store)), ArtifactLocationRow.state == "present")
+    return (ArtifactLocationRow.store_id.in_(store_ids(store)), ArtifactLocationRow.state == "present")
 
 
 def _located(rows: Rows, store: StoreKey) -> Rows:
