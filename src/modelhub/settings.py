@@ -43,17 +43,26 @@ _FROM_ENV = {
     "hf_token": ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
 }
 
-_SHOWN = frozenset({"home", "offline", "host", "verify", "python", "recipes", "workers"}) | {
-    "store_quota",
-    "link_mode",
-    "fs_verity",
-    "cache",
-    "cache_quota",
-    "hf_cache",
-    "max_connections",
-    "max_connections_per_host",
-    "xet",
-}
+_SHOWN = frozenset(
+    {
+        "home",
+        "offline",
+        "host",
+        "verify",
+        "python",
+        "recipes",
+        "workers",
+        "store_quota",
+        "link_mode",
+        "fs_verity",
+        "cache",
+        "cache_quota",
+        "hf_cache",
+        "max_connections",
+        "max_connections_per_host",
+        "xet",
+    }
+)
 """Settings whose values an error may show: the others may hold a password."""
 
 _PER_SECOND = re.compile(r"/s\s*\Z", re.IGNORECASE)
@@ -67,25 +76,27 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
 class Settings(BaseModel):
     """Everything that can be set about a Hub; what is left out, or `None`, has its default.
 
-    `home` is the folder for all that modelhub keeps (the user's data folder by default);
-    `database` an SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact
-    store, or a folder (one in `home` by default), and `store_quota` how many bytes it may hold (as many as come by
-    default; a text such as `200GB` will do); `store_lower` are stores below it, folders or URIs, that are only read
-    (a text has commas or newlines between them); of a bucket, `cache` is the folder of this host's copies (one in
-    `home` by default), `cache_quota` how many bytes they may take, and `s3_endpoint` the address of a server
-    that is not Amazon's; `offline` forbids every socket; `host` is where
-    models run (`thread`: in this process; `process`: each in a child process); `verify`
-    is how much is read of files before they are used (`proof`: what has no proof that holds; `full`: all;
-    `off`: nothing); `link_mode` is how large files come into snapshots (`auto`: as the file system can;
-    `hardlink`, `symlink`, `reflink`, `copy`), and `fs_verity` whether the kernel is asked to seal what is stored
-    (`auto`: where it can; `off`); `python` is the interpreter of these children (this one by default); `license_policy` says which licences are
-    refused, as a `LicensePolicy` or its text (none by default); `recipes` is the folder of your own
-    recipes (one in `home` by default); `workers` is how many threads of this process do submitted jobs (0
-    leaves them to `modelhub worker`); `hf_endpoint` and `hf_token` are for Hugging Face (a
-    token of `None` leaves the choice to huggingface_hub, which knows its login file; an empty one
-    stays anonymous), `hf_cache` is the folder where huggingface_hub keeps what it fetched. Of the network, a process takes at most `max_connections` connections, of them
+    `home` is the folder for all that modelhub keeps (the user's data folder by default); `database` an
+    SQLAlchemy URL (SQLite in `home` by default); `store` the URI of the artifact store, or a folder (one
+    in `home` by default), and `store_quota` how many bytes it may hold (as many as come by default; a
+    text such as `200GB` will do); `store_lower` are stores below it, folders or URIs, that are only read
+    (a text has commas or newlines between them); of a bucket, `cache` is the folder of this host's
+    copies (one in `home` by default), `cache_quota` how many bytes they may take, and `s3_endpoint` the
+    address of a server that is not Amazon's; `offline` forbids every socket; `host` is where models run
+    (`thread`: in this process; `process`: each in a child process); `verify` is how much is read of
+    files before they are used (`proof`: what has no proof that holds; `full`: all; `off`: nothing);
+    `link_mode` is how large files come into snapshots (`auto`: as the file system can; `hardlink`,
+    `symlink`, `reflink`, `copy`), and `fs_verity` whether the kernel is asked to seal what is stored
+    (`auto`: where it can; `off`); `python` is the interpreter of these children (this one by default);
+    `license_policy` says which licences are refused, as a `LicensePolicy` or its text (none by default);
+    `recipes` is the folder of your own recipes (one in `home` by default); `workers` is how many threads
+    of this process do submitted jobs (0 leaves them to `modelhub worker`); `hf_endpoint` and `hf_token`
+    are for Hugging Face (a token of `None` leaves the choice to huggingface_hub, which knows its login
+    file; an empty one stays anonymous), `hf_cache` is the folder where huggingface_hub keeps what it
+    fetched. Of the network, a process takes at most `max_connections` connections, of them
     `max_connections_per_host` to one host, and `bandwidth` bytes a second (no limit by default; a text
-    such as `50MB/s` will do); `xet` lets hf-xet fetch what the hub keeps so. The environment is read by `from_env` alone.
+    such as `50MB/s` will do); `xet` lets hf-xet fetch what the hub keeps so. The environment is read by
+    `from_env` alone.
 
     Raises:
         InvalidInput: naming the setting, what came and what would do.

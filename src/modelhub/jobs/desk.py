@@ -17,7 +17,7 @@ from modelhub.jobs.retries import pause
 from modelhub.registry import Registry
 from modelhub.registry.job_states import MAX_ATTEMPTS
 
-__all__ = ["Assignment", "Desk", "failure"]
+__all__ = ["Assignment", "Desk", "failure", "finish"]
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Desk:
         try:
             handler = self.handlers.get(mine.job.kind)
             output = json_value(handler.do(mine.job.input, context))
-            self._finish(mine.job, heart, JobStatus.SUCCEEDED, output, None)
+            finish(self.registry, mine.job, heart, JobStatus.SUCCEEDED, output)
         except BaseException as error:  # noqa: BLE001 - the row tells it, and whoever waits raises it
             self._failed(mine, heart, error)
         else:
@@ -117,7 +117,7 @@ class Desk:
             raise TakenOver from error
         if heart.cancelled:
             cancelled = Cancelled(f"job {job.id} was cancelled", by_request=True)
-            self._finish(job, heart, *failure(cancelled))
+            finish(self.registry, job, heart, *failure(cancelled))
             return
         if mine.let_go and isinstance(error, Cancelled | HubClosed):
             self.give_back(mine)
@@ -125,20 +125,31 @@ class Desk:
         log.info("job_failed", extra={"job_id": job.id, "error_type": type(error).__name__})
         again = pause(error, job.attempt, MAX_ATTEMPTS)
         if again is None:
-            self._finish(job, heart, *failure(error))
+            finish(self.registry, job, heart, *failure(error))
             return
         with self.registry.begin() as tx:
             heart.write(tx)
             tx.jobs.postpone(job.id, str(job.owner), failure(error)[2], again)
         log.info("job_postponed", extra={"job_id": job.id, "seconds": round(again, 1)})
 
-    def _finish(
-        self, job: Job, heart: Heart, status: JobStatus, output: JsonDict | None, error: JsonDict | None
-    ) -> None:
-        with self.registry.begin() as tx:
-            heart.write(tx)
-            if not tx.jobs.finish(job.id, str(job.owner), status, output=output, error=error):
-                raise TakenOver
+
+def finish(
+    registry: Registry,
+    job: Job,
+    heart: Heart,
+    status: JobStatus,
+    output: JsonDict | None = None,
+    error: JsonDict | None = None,
+) -> None:
+    """Write the end of a job down, with the last of its progress.
+
+    Raises:
+        TakenOver: when another process has it, and nothing was written.
+    """
+    with registry.begin() as tx:
+        heart.write(tx)
+        if not tx.jobs.finish(job.id, str(job.owner), status, output=output, error=error):
+            raise TakenOver
 
 
 def failure(error: BaseException) -> tuple[JobStatus, None, JsonDict]:

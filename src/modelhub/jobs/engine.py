@@ -24,13 +24,13 @@ from modelhub.facts import Call, Job, JobKind, JobStatus, JsonDict, Progress, Pr
 from modelhub.jobs import beat
 from modelhub.jobs.beat import Heart, TakenOver
 from modelhub.jobs.context import JobContext, inside
-from modelhub.jobs.desk import Desk, failure
+from modelhub.jobs.desk import Desk, failure, finish
 from modelhub.jobs.handlers import Handler, Handlers, Payload
 from modelhub.jobs.owners import is_dead, me
 from modelhub.jobs.workers import Spare, Workers
 from modelhub.registry import Registry
 
-__all__ = ["JobContext", "Jobs"]
+__all__ = ["Jobs"]
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +298,7 @@ class Jobs:
     def _done(self, job: Job, heart: Heart, work: Work, context: JobContext) -> JsonDict:
         try:
             output = work(context)
-            self._finish(job, heart, JobStatus.SUCCEEDED, output, None)
+            finish(self._registry, job, heart, JobStatus.SUCCEEDED, output)
         except BaseException as error:
             if heart.lost and isinstance(error, Exception):
                 raise TakenOver from error
@@ -312,21 +312,13 @@ class Jobs:
     def _fail(self, job: Job, heart: Heart, error: BaseException) -> None:
         log.info("job_failed", extra={"job_id": job.id, "error_type": type(error).__name__})
         try:
-            self._finish(job, heart, *failure(error))
+            finish(self._registry, job, heart, *failure(error))
         except (RegistryError, HubClosed):
             # The work's own error is raised; the row says what is true when its lease runs out.
             log.exception("job_not_finished", extra={"job_id": job.id})
         except TakenOver:
             if isinstance(error, Exception):
                 raise
-
-    def _finish(
-        self, job: Job, heart: Heart, status: JobStatus, output: JsonDict | None, error: JsonDict | None
-    ) -> None:
-        with self._registry.begin() as tx:
-            heart.write(tx)
-            if not tx.jobs.finish(job.id, str(job.owner), status, output=output, error=error):
-                raise TakenOver
 
     def _changes(self, job_id: int, call: Call) -> Iterator[Job]:
         seen: Job | None = None

@@ -15,8 +15,8 @@ from modelhub.facts import (
     RepoRecord,
     Snapshot,
 )
+from modelhub.jobs.context import JobContext
 from modelhub.jobs.download import Origin, Shared, Transfer
-from modelhub.jobs.engine import JobContext
 from modelhub.refs import Digest, RepoPath
 from modelhub.registry import FetchClaims, Registry, StoreKey
 from modelhub.sources.base import Source

@@ -19,7 +19,7 @@ from modelhub.formats import (
     read_onnx,
     read_safetensors,
 )
-from modelhub.jobs.engine import JobContext
+from modelhub.jobs.context import JobContext
 from modelhub.refs import RepoPath
 from modelhub.registry.introspect import (
     Family,

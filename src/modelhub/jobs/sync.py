@@ -15,8 +15,9 @@ from modelhub.errors import (
     ModelHubError,
 )
 from modelhub.facts import RepoFile, RepoId, RepoListing, RepoRecord, SyncStatus
+from modelhub.jobs.context import JobContext
 from modelhub.jobs.damage import damage
-from modelhub.jobs.engine import JobContext
+from modelhub.jobs.download.origin import expected
 from modelhub.jobs.headers import read_headers, refuse_damage
 from modelhub.jobs.references import bound
 from modelhub.refs import Digest, ModelRef
@@ -36,7 +37,7 @@ from modelhub.registry.introspect.files import MAX_FILE
 from modelhub.registry.introspect.guarded import is_broken
 from modelhub.registry.introspect.recipes import RecipeSet, built_in
 from modelhub.sources.base import Source
-from modelhub.store import Expected, Store
+from modelhub.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -214,9 +215,8 @@ class Syncer:
     def _fetch(
         self, source: Source, listing: RepoListing, file: RepoFile, context: JobContext
     ) -> Digest:
-        expect = Expected(sha256=file.sha256, size=file.size, git_oid=file.git_oid, name=file.path)
         with source.open(listing, file) as stream:
-            return self.store.put(stream, expect=expect, check=context.check).digest
+            return self.store.put(stream, expect=expected(file), check=context.check).digest
 
     def _note(
         self, record: RepoRecord | None, status: SyncStatus, error: ModelHubError | None = None

@@ -159,7 +159,7 @@ class Runtimes:
     def _described_there(self, runtime: Runtime, there: There) -> RuntimeView:
         pip = f"{self._python} -m"
         if there.problem:
-            upgrade = f"{pip} pip install --upgrade {PluginEntry.of(self._entry_point(runtime.name)).distribution}"
+            upgrade = f"{pip} {PluginEntry.of(self._entry_point(runtime.name)).upgrade}"
             return _view(
                 runtime, f"is not to be had: {self._python} {there.problem}", there.install or upgrade
             )

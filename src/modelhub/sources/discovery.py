@@ -34,9 +34,9 @@ def _installed_entry_points() -> Iterable[EntryPoint]:
 class Sources:
     """The sources of this Python environment, each made when it is first used and then kept.
 
-    `endpoint` and `token` are for the Hugging Face hub, as `HuggingFaceSource` takes them;
-    the numbers of
-    connections, and `bandwidth` in bytes a second, are what this process keeps to with it; `xet` allows hf-xet. `find` gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
+    `endpoint` and `token` are for the Hugging Face hub, as `HuggingFaceSource` takes them; the numbers
+    of connections, and `bandwidth` in bytes a second, are what this process keeps to with it; `xet` allows
+    hf-xet. `find` gives the entry points of the group `modelhub.sources`. Safe to use from several threads.
     """
 
     def __init__(

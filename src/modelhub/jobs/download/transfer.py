@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelhub.facts import RepoFile
+from modelhub.jobs.context import JobContext
 from modelhub.jobs.download.claims import Keeper
 from modelhub.jobs.download.crew import Crew, Gate
 from modelhub.jobs.download.flights import Flights
@@ -17,7 +18,6 @@ from modelhub.jobs.download.origin import Fetched, Origin, expected
 from modelhub.jobs.download.ports import Claims
 from modelhub.jobs.download.ranges import Measures
 from modelhub.jobs.download.small import SMALL, SmallFiles
-from modelhub.jobs.engine import JobContext
 from modelhub.refs import Digest
 from modelhub.store import Store
 
