@@ -1,7 +1,9 @@
 """Stores on real folders, and a spy that counts what reaches the system."""
 
 import os
+import tempfile
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,14 @@ def ledger(tmp_path):
 def store(tmp_path, ledger, spy):
     with Store.open(tmp_path / "store", ledger, ops=spy) as store:
         yield store
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder in memory where there is one, for what is not about power cuts: fsync is slow."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
+        yield Path(made)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What hands and disks do to a store, around it."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def flip(path, at=10):
         os.pwrite(fd, bytes([byte ^ 1]), at)
     finally:
         os.close(fd)
+
+
+def sha256(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def usage(folder):

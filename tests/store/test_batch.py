@@ -10,8 +10,7 @@ from modelhub.errors import IntegrityError
 from modelhub.refs import Digest
 from modelhub.store.testing import Dribble, pattern, promise, put
 
-from .hands import blob, flip, names
-from .test_crash import sha256
+from .hands import blob, flip, names, sha256
 
 FILES = [pattern(100 + 37 * number, number) for number in range(150)]
 DIGESTS = {Digest.of(data) for data in FILES}

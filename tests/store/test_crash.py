@@ -1,6 +1,5 @@
 """Several processes on one store, and processes that are killed."""
 
-import hashlib
 import os
 import random
 import subprocess
@@ -14,7 +13,7 @@ from modelhub.refs import Digest
 from modelhub.store import FileLedger, Store
 from modelhub.store.testing import pattern, put
 
-from .hands import names
+from .hands import names, sha256
 from .writer import blob_of
 
 KNOWN = {Digest.of(blob_of(number)) for number in range(40)}
@@ -23,10 +22,6 @@ KNOWN = {Digest.of(blob_of(number)) for number in range(40)}
 def start(root, ledger, seed, rounds=1000):
     args = [sys.executable, "-m", "tests.store.writer", str(root), str(ledger), str(seed), str(rounds)]
     return subprocess.Popen(args, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
-
-
-def sha256(path):
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def audit(root):

@@ -6,6 +6,7 @@ import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -18,10 +19,14 @@ from modelhub.store.parts.reservations import part_name
 from modelhub.store.testing import pattern, promise, put
 
 from .hands import blob, flip, names
+from .ranges import fill as fill_with
+from .ranges import go_on
 
 BLOCK = 64 << 10
 DATA = pattern(10 * BLOCK + 777)
 DIGEST = Digest.of(DATA)
+ALL = ((0, len(DATA)),)
+fill = partial(fill_with, data=DATA)
 
 
 @pytest.fixture
@@ -31,24 +36,14 @@ def store(store):
     return store
 
 
-def fill(part, spans=None, step=10_000, data=DATA):
-    """Write the ranges as a source would."""
-    for start, end in part.missing if spans is None else spans:
-        for at in range(start, end, step):
-            part.write(at, memoryview(data)[at : min(at + step, end)])
-
-
 def tmp_part(store, end=""):
     """Where the part of `DATA` lies, or what lies beside it."""
     return store.root / "tmp" / (part_name(DIGEST, store._blobs.host) + end)
 
 
-def go_on():
-    """The check of a caller who has all the time."""
-
-
-class Stopped(Exception):
-    """Something else went wrong."""
+def stop():
+    """The check of a caller who has had enough."""
+    raise Cancelled("enough", hint="Again.")
 
 
 def interrupt(store, blocks, data=DATA):
@@ -57,9 +52,18 @@ def interrupt(store, blocks, data=DATA):
         fill(part, [(n * BLOCK, min((n + 1) * BLOCK, len(data))) for n in blocks], data=data)
 
 
+def bring(store, missing=None):
+    """Receive what is missing of the blob, which is just these ranges."""
+    with store.receive(promise(DATA)) as part:
+        assert missing in (None, part.missing)
+        fill(part)
+        part.finish(go_on)
+    assert blob(store, DIGEST).read_bytes() == DATA
+
+
 def test_a_blob_comes_in_ranges_from_several_threads(store):
     with store.receive(promise(DATA)) as part:
-        assert (part.size, part.record, part.missing) == (len(DATA), None, ((0, len(DATA)),))
+        assert (part.size, part.record, part.missing) == (len(DATA), None, ALL)
         cuts = [0, 3 * BLOCK, 4 * BLOCK, 8 * BLOCK, len(DATA)]
         spans = list(itertools.pairwise(cuts))
         with ThreadPoolExecutor(4) as pool:
@@ -112,7 +116,7 @@ def test_a_cancel_keeps_what_is_good(store):
     def cancel():
         with store.receive(promise(DATA)) as part:
             fill(part, [(0, 3 * BLOCK)])
-            raise Cancelled("enough", hint="Again.")
+            stop()
 
     with pytest.raises(Cancelled):
         cancel()
@@ -137,11 +141,7 @@ def test_other_bytes_go_to_quarantine(store):
     assert (store.root / caught.value.details["kept"]).read_bytes() == wrong
     assert not store.present([DIGEST, Digest.of(wrong)])
     assert names(store.root / "tmp") == []
-    with store.receive(promise(DATA)) as part:
-        assert part.missing == ((0, len(DATA)),)
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store, ALL)
 
 
 def test_too_few_bytes_are_refused_and_kept(store):
@@ -200,11 +200,7 @@ def test_what_is_not_promised_cannot_come_in_ranges(store, expect, field):
 def test_a_bit_that_flips_in_a_part_costs_one_block(store):
     interrupt(store, range(8))
     flip(tmp_part(store), at=3 * BLOCK + 17)
-    with store.receive(promise(DATA)) as part:
-        assert part.missing == ((3 * BLOCK, 4 * BLOCK), (8 * BLOCK, len(DATA)))
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store, ((3 * BLOCK, 4 * BLOCK), (8 * BLOCK, len(DATA))))
 
 
 def damage(name, what):
@@ -225,11 +221,7 @@ def damage(name, what):
 def test_a_damaged_part_starts_over(store, harm):
     interrupt(store, range(8))
     harm(tmp_part(store), tmp_part(store, ".blocks"))
-    with store.receive(promise(DATA)) as part:
-        assert part.missing == ((0, len(DATA)),)
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store, ALL)
     assert names(store.root / "tmp") == []
 
 
@@ -242,10 +234,7 @@ def test_a_bit_that_flips_in_the_table_costs_a_checkpoint_at_most(store):
         with store.receive(promise(DATA)) as part:
             fill(part, part.missing[:1])
         whole = table.read_bytes()
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store)
 
 
 def test_the_table_of_another_file_is_none(store):
@@ -255,7 +244,7 @@ def test_the_table_of_another_file_is_none(store):
     others = tmp_part(store, ".blocks").name.replace(DIGEST, Digest.of(other))
     (store.root / "tmp" / others).replace(tmp_part(store, ".blocks"))
     with store.receive(promise(DATA)) as part:
-        assert part.missing == ((0, len(DATA)),)
+        assert part.missing == ALL
 
 
 @pytest.mark.parametrize("what", ["", ".blocks"])
@@ -263,9 +252,7 @@ def test_a_link_that_was_planted_is_not_followed(store, tmp_path, what):
     victim = tmp_path / "victim"
     victim.write_bytes(b"mine")
     tmp_part(store, what).symlink_to(victim)
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
+    bring(store)
     assert victim.read_bytes() == b"mine"
     assert blob(store, DIGEST).read_bytes() == DATA
     assert not blob(store, DIGEST).is_symlink()
@@ -279,14 +266,14 @@ def test_a_part_that_is_a_blob_already_is_left_alone(store):
     blob(store, DIGEST).unlink()
     (store.root / "kept").hardlink_to(part)
     with store.receive(promise(DATA)) as fresh:
-        assert fresh.missing == ((0, len(DATA)),)
+        assert fresh.missing == ALL
         fill(fresh, [(0, BLOCK)], data=bytes(len(DATA)))
     assert (store.root / "kept").read_bytes() == DATA
     assert (store.root / "kept").stat().st_mode == before
 
 
 def test_a_second_thread_waits_for_the_first(store):
-    first, asked = threading.Event(), threading.Event()
+    asked = threading.Event()
 
     def receive():
         with store.receive(promise(DATA), check=asked.set) as part:
@@ -298,22 +285,20 @@ def test_a_second_thread_waits_for_the_first(store):
             assert asked.wait(30)
             fill(part)
             record = part.finish(go_on)
-            first.set()
         assert second.result(30) == record
 
 
 def test_who_waits_can_stop(store):
-    def check():
-        raise Stopped
-
-    with store.receive(promise(DATA)), pytest.raises(Stopped), store.receive(promise(DATA), check=check):
+    with (
+        store.receive(promise(DATA)),
+        pytest.raises(Cancelled),
+        store.receive(promise(DATA), check=stop),
+    ):
         pass
 
 
 def test_a_blob_has_a_table_of_its_blocks(store):
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
+    bring(store)
     place = store.root / "blocks" / "sha256" / DIGEST[:2] / DIGEST
     table = BlockTable.decode(place.read_bytes())
     assert table == store._blobs.tables.read(DIGEST)
@@ -333,28 +318,16 @@ def set_aside(store, *spots):
 
 
 def test_only_the_damaged_blocks_of_a_blob_come_again(store):
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
+    bring(store)
     set_aside(store, 2 * BLOCK, 3 * BLOCK - 1, 10 * BLOCK + 5)
-    with store.receive(promise(DATA)) as part:
-        assert part.missing == ((2 * BLOCK, 3 * BLOCK), (10 * BLOCK, len(DATA)))
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store, ((2 * BLOCK, 3 * BLOCK), (10 * BLOCK, len(DATA))))
     # Again, from two files that each have what the other lacks.
     set_aside(store, 4 * BLOCK)
-    with store.receive(promise(DATA)) as part:
-        assert part.missing == ()
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store, ())
 
 
 def test_a_table_that_misleads_is_forgotten(store):
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
+    bring(store)
     set_aside(store, 2 * BLOCK)
     (wrong,) = (store.root / "quarantine").iterdir()
     table = store._blobs.tables.read(DIGEST)
@@ -366,29 +339,20 @@ def test_a_table_that_misleads_is_forgotten(store):
         assert part.missing == ()
         with pytest.raises(IntegrityError):
             part.finish(go_on)
-    with store.receive(promise(DATA)) as part:
-        assert part.missing == ((0, len(DATA)),)
-        fill(part)
-        part.finish(go_on)
-    assert blob(store, DIGEST).read_bytes() == DATA
+    bring(store, ALL)
 
 
 def test_without_a_table_all_comes_again(store):
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
+    bring(store)
     set_aside(store, 2 * BLOCK)
     flip(store.root / "blocks" / "sha256" / DIGEST[:2] / DIGEST)
     with store.receive(promise(DATA)) as part:
-        assert part.missing == ((0, len(DATA)),)
+        assert part.missing == ALL
 
 
 def test_a_cancel_while_a_part_is_read_again_keeps_it(store):
-    def check():
-        raise Cancelled("enough", hint="Again.")
-
     interrupt(store, range(8))
-    with pytest.raises(Cancelled), store.receive(promise(DATA), check=check):
+    with pytest.raises(Cancelled), store.receive(promise(DATA), check=stop):
         pass
     with store.receive(promise(DATA)) as part:
         assert part.missing == ((8 * BLOCK, len(DATA)),)
@@ -423,9 +387,7 @@ def test_parts_are_kept_for_a_week(store, tmp_path):
 
 
 def test_what_is_left_of_a_blob_goes_with_it(store):
-    with store.receive(promise(DATA)) as part:
-        fill(part)
-        part.finish(go_on)
+    bring(store)
     tmp_part(store).hardlink_to(blob(store, DIGEST))  # its writer died before it removed this name
     assert store.parts() == ()
     assert store.sweep(older_than=-60) == 1

@@ -12,9 +12,8 @@ import pytest
 from modelhub.store import FileLedger, Store
 from modelhub.store.blocks import BlockTable
 
-from .hands import names
+from .hands import names, sha256
 from .receiver import BLOCK, GRAIN, blob_of, here, promise_of, receive
-from .test_crash import sha256
 
 
 def start(module, *args):

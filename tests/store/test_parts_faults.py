@@ -9,18 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from modelhub.errors import IntegrityError, StoreError, StoreFull, StoreUnavailable
+from modelhub.errors import IntegrityError, StoreFull, StoreUnavailable
 from modelhub.refs import Digest
-from modelhub.store import FileLedger, Store
+from modelhub.store import Store
 from modelhub.store.fsops import FsOps
 from modelhub.store.parts import Grain
 from modelhub.store.parts.reservations import part_name
 from modelhub.store.testing import pattern, promise
 
-from .hands import blob, flip, names
-from .test_crash import sha256
-from .test_faults import Faulty, folder, open_files  # noqa: F401 -- a fixture
-from .test_parts import fill, go_on
+from .faulty import each_fails_once
+from .hands import blob, flip, names, sha256
+from .ranges import fill, go_on
 
 BLOCK = 16 << 10
 DATA = pattern(5 * BLOCK + 7, 5)
@@ -56,45 +55,23 @@ def work(root, ledger, ops):
         store.sweep(older_than=-60, parts_older_than=-60)
 
 
-def refusal(root, ledger, ops):
-    try:
-        work(root, ledger, ops)
-    except StoreError as error:
-        return error
-    return None
-
-
 def wrong(root):
     """The blobs that have other bytes than their name says."""
     found = [os.path.join(at, name) for at, _, here in os.walk(root / "blobs") for name in here]  # noqa: PTH118
     return [path for path in found if sha256(path) != os.path.basename(path)]  # noqa: PTH119
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_one_operation_fails(folder, code, tally):  # noqa: F811
-    descriptors = open_files()
-    failed, refused, n = set(), 0, 0
-    while True:
-        n += 1
-        root = folder / str(n)
-        ledger, ops = FileLedger(folder / f"{n}.jsonl"), Faulty(n, code)
-        error = refusal(root, ledger, ops)
-        refused += error is not None
-        if error:
-            assert isinstance(error, StoreFull) == (code == errno.ENOSPC)
-        # The test itself damages the blob; a store that failed just then has not looked yet.
-        assert {os.path.basename(path) for path in wrong(root)} <= {DIGEST}  # noqa: PTH119
-        if ops.failed is None:
-            break
-        failed.add(ops.failed)
-        work(root, ledger, FsOps())
+def audit(root, *, whole):
+    if whole:
         assert wrong(root) == []
         assert names(root / "tmp") == []
-        ledger.close()
-        tally(rounds=1, injected=1, detected=error is not None, repaired=1)
-        assert open_files() == descriptors, f"after {ops.failed}, call {n}"
-    ledger.close()
-    assert n > 100
+    # The test itself damages the blob; a store that failed just then has not looked yet.
+    assert {os.path.basename(path) for path in wrong(root)} <= {DIGEST}  # noqa: PTH119
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_one_operation_fails(folder, code, tally):
+    failed, refused, _ = each_fails_once(folder, code, work, audit, tally)
     assert refused > 50
     assert failed >= {
         "truncate",
